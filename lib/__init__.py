@@ -1,0 +1,1 @@
+"""What the notebooks call: models, losses, metrics, data and statistics of the study."""

@@ -1,0 +1,1 @@
+"""One file per paper: which systems are trained, on what, and what is measured."""
