@@ -28,7 +28,7 @@ from lib.data.clip import Phoneme
 from lib.errors import InputError, StudyError
 
 SAMPLE_RATE = 16000
-SILENCE = "_"                     # label of every pause
+SILENCE = ""                      # label of every pause
 STRESS_MARKS = "ˈˌ"               # primary and secondary stress, first character of a vowel's label
 LEAD_S, TAIL_S = 0.15, 0.25       # silence before the first and after the last phoneme
 VOICE_STREAM = 0x701CE            # seed word of the actors' voices
@@ -126,7 +126,7 @@ def voice_settings(
 def speak(text: str, settings: VoiceSettings) -> Speech:
     """Speech of a text: a pure function of its arguments, bit-identical on every call and in every process.
 
-    Phoneme labels are eSpeak's IPA; a stressed vowel begins with a stress mark (see `bare`), a pause is "_".
+    Phoneme labels are eSpeak's IPA; a stressed vowel begins with a stress mark (see `bare`), a pause is empty.
     Raises InputError where eSpeak refuses text or voice, StudyError where eSpeak cannot be started.
     """
     header, wave = _server().ask(_request(text, settings))
