@@ -1,6 +1,6 @@
 """One function per named loss, unweighted; weights belong to the configuration of an experiment.
 
-Conventions: `pred` and `truth` are motion, offsets from the subject's template, (B, T, D) with D coordinates of vertices
+Conventions: `pred` and `truth` are motion, offsets from the template, (B, T, D), D coordinates of vertices
 (or coefficients of an orthonormal basis of them: distances are the same). All losses return a scalar.
 """
 

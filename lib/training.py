@@ -83,7 +83,7 @@ def _epoch(model, batches, losses, optimiser, recipe, weights, seed, label) -> d
     sums: dict[str, list[float]] = {}
     for batch in batches(rng):
         named = losses(batch)
-        total = sum(weights[name] * value for name, value in named.items() if name in weights)
+        total = sum(weights[name] * value for name, value in named.items() if weights.get(name))
         if not torch.isfinite(total):
             raise InputError(f"{label}: the loss is {total.item()} in epoch {seed[-1]}; lower the learning rate")
         optimiser.zero_grad(set_to_none=True)
@@ -117,7 +117,8 @@ def _resume(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer | Non
         state = torch.load(path, map_location="cpu", weights_only=True)
         model.load_state_dict(state["model"])
     except (RuntimeError, KeyError, EOFError, OSError, ValueError) as error:
-        raise InputError(f"{path}: no checkpoint of this {type(model).__name__} ({error}); delete it to train anew") from error
+        message = f"{path}: no checkpoint of this {type(model).__name__} ({error}); delete it to train anew"
+        raise InputError(message) from error
     if optimiser is not None:
         optimiser.load_state_dict(state["optimiser"])
     return state["log"]

@@ -54,7 +54,7 @@ class Config:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Motion (B, T, D) and, when a reference was given, style (B, d), logits (B, E) and token weights (B, heads, tokens)."""
+    """Motion (B, T, D); with a reference also style (B, d), logits (B, E) and token weights (B, heads, tokens)."""
 
     motion: Tensor
     style: Tensor | None = None
@@ -181,7 +181,7 @@ class AutoregressiveDecoder(nn.Module):
             window = torch.cat([window, now], dim=1)
             y = window.mT
             for unit in self.units:
-                y = unit(y, causal=True)                                                   # in the end one frame is left
+                y = unit(y, causal=True)                                                   # one frame is left in the end
             last, state = self.lstm(y.mT, state)
             outputs.append(last)
             window = window[:, 1:]

@@ -1,0 +1,174 @@
+"""What one seed draws: clips of train, validation and test, the motion basis, speech features; shared by all systems.
+
+A seed is a whole replication (protocol, section 1): it draws the unseen speakers and sentences and, elsewhere, weights,
+data order and noise. Every system compared trains and is tested on the same draw. Motion is the offset from the
+speaker's own neutral face without head pose, at 25 fps, as coefficients of a basis fitted on the training clips only.
+"""
+
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lib.data.clip import SAMPLE_RATE
+from lib.face.basis import MotionBasis
+from lib.face.topology import Topology
+from lib.paths import CACHE
+from lib.puppet.spec import LAPTOP, SMOKE, ClipSpec, draw_split
+from lib.study import cached_arrays, check_scale, code_digest, digest
+
+FPS = 25
+BASIS_FRAMES = 3000          # frames the basis is fitted on: 40 times its size
+CORPORA = {"smoke": SMOKE, "laptop": LAPTOP, "paper": LAPTOP}
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The material of one seed. `table` has one row per clip: index, clip, actor, emotion, intensity, sentence, part.
+
+    hidden[i] (2T, C) speech features at 50 Hz, motion[i] (T, K) coefficients, floor[i] (T, K) the same of the part of
+    the motion that a listener could know; `part` is train, val, seen (speaker known, sentence not) or unseen (neither).
+    """
+
+    scale: str
+    seed: int
+    table: pd.DataFrame
+    specs: tuple[ClipSpec, ...]
+    hidden: list[np.ndarray]
+    motion: list[np.ndarray]
+    floor: list[np.ndarray]
+    basis: MotionBasis
+    topology: Topology
+    foundation: str
+
+    def rows(self, *parts: str) -> pd.DataFrame:
+        """Rows of the named parts."""
+        return self.table[self.table.part.isin(parts)]
+
+    @cached_property
+    def audio_width(self) -> int:
+        """C, the width of the speech features."""
+        return self.hidden[0].shape[1]
+
+    def truth(self, index: int) -> np.ndarray:
+        """Exact vertices (T, V, 3) in millimetres, blinks and all; not the projection on the basis."""
+        return corpus(self.scale)[index].vertices(FPS)
+
+    def template(self, index: int) -> np.ndarray:
+        """Neutral face (V, 3) in millimetres of the clip's speaker."""
+        return template(self.specs[index].actor)
+
+    def vertices(self, index: int, coefficients: np.ndarray) -> np.ndarray:
+        """Predicted vertices (T, V, 3) in millimetres on the clip's own template."""
+        return self.basis.decode(coefficients) + self.template(index)
+
+
+@cache
+def corpus(scale: str):
+    """The puppet corpus of a scale, generated when it is not in the cache yet."""
+    from lib.puppet.corpus import generate
+
+    return generate(CORPORA[check_scale(scale)])
+
+
+@cache
+def template(actor: int) -> np.ndarray:
+    """Neutral face (V, 3) of a puppet actor, millimetres."""
+    from lib.puppet.actors import actor as traits
+    from lib.puppet.head import head
+
+    return head().neutral(traits(actor).identity)
+
+
+@cache
+def foundation(scale: str):
+    """The speech encoder of a scale: released weights where they are present, else the one taught on the corpus."""
+    from lib.foundations import speech_encoder
+
+    return speech_encoder(scale)
+
+
+def to_video_rate(features: np.ndarray, frames: int) -> np.ndarray:
+    """Speech features (Ta, C) as exactly two rows per video frame.
+
+    wav2vec 2.0 drops up to one row at the end of a clip; the last one is repeated, surplus rows are left out, so that
+    every system predicts every frame of the truth.
+    """
+    index = np.minimum(np.arange(2 * frames), len(features) - 1)
+    return np.asarray(features[index], np.float32)
+
+
+def frames_of(audio: np.ndarray) -> int:
+    """Number of video frames of a waveform at 16 kHz."""
+    return int(len(audio) / SAMPLE_RATE * FPS + 1e-6)
+
+
+def draw(scale: str, seed: int, emotions: tuple[str, ...], components: int) -> Draw:
+    """Everything that seed `seed` draws from the corpus of `scale`, restricted to `emotions`."""
+    made, split = corpus(scale), draw_split(CORPORA[scale], seed)
+    names = {"test": "unseen", "test_seen": "seen"}
+    table = made.table.assign(part=[split.part(spec) for spec in CORPORA[scale].clips()])
+    table = table[table.emotion.isin(emotions) & (table.part != "unused")]
+    table = table.assign(part=table.part.replace(names)).reset_index(drop=True)
+    stored = cached_arrays(_path(scale, seed, emotions, components), lambda: _motion(scale, seed, table, components))
+    basis = MotionBasis(stored["directions"], float(stored["scale"]))
+    cuts = np.cumsum(stored["frames"])[:-1]
+    specs = CORPORA[scale].clips()
+    return Draw(
+        scale, seed, table, tuple(specs[i] for i in table["index"]), _hidden(scale, table, stored["frames"]),
+        np.split(stored["motion"], cuts), np.split(stored["floor"], cuts), basis, _topology(), foundation(scale).name,
+    )
+
+
+def _topology() -> Topology:
+    from lib.puppet.head import head
+
+    return head().topology
+
+
+def _path(scale: str, seed: int, emotions: tuple[str, ...], components: int) -> Path:
+    code = code_digest("lib.face.basis", "lib.puppet.head", "lib.puppet.corpus")
+    return CACHE / "draws" / f"{digest(CORPORA[scale].hash, seed, emotions, components, code)}.npz"
+
+
+def _motion(scale: str, seed: int, table: pd.DataFrame, components: int) -> dict[str, np.ndarray]:
+    from tqdm.auto import tqdm
+
+    basis = _fit_basis(scale, seed, table, components)
+    motion, floor = [], []
+    for row in tqdm(table.itertuples(), total=len(table), desc=f"motion of seed {seed}", unit="clip", leave=False):
+        clip, rest = corpus(scale)[row.index], template(row.actor)
+        motion.append(basis.encode(clip.vertices(FPS) - rest))
+        floor.append(basis.encode(clip.oracle_vertices(FPS) - rest))
+    return {
+        "directions": basis.directions, "scale": np.float32(basis.scale), "frames": np.array([len(m) for m in motion]),
+        "motion": np.concatenate(motion), "floor": np.concatenate(floor),
+    }
+
+
+def _fit_basis(scale: str, seed: int, table: pd.DataFrame, components: int) -> MotionBasis:
+    rows = table[table.part == "train"]
+    rng = np.random.default_rng(seed)
+    each = max(1, BASIS_FRAMES // len(rows))
+    frames = []
+    for row in rows.itertuples():
+        vertices = corpus(scale)[row.index].vertices(FPS) - template(row.actor)
+        frames.append(vertices[rng.choice(len(vertices), min(each, len(vertices)), replace=False)])
+    sample = np.concatenate(frames)
+    return MotionBasis.fit(sample.reshape(len(sample), -1), components, seed)
+
+
+def _hidden(scale: str, table: pd.DataFrame, frames: np.ndarray) -> list[np.ndarray]:
+    path = CACHE / "features" / f"{digest(CORPORA[scale].hash, foundation(scale).name)}.npz"
+    stored = cached_arrays(path, lambda: _speech_features(scale))
+    return [to_video_rate(stored[str(i)], t) for i, t in zip(table["index"], frames, strict=True)]
+
+
+def _speech_features(scale: str) -> dict[str, np.ndarray]:
+    from tqdm.auto import tqdm
+
+    made = corpus(scale)
+    bar = tqdm(range(len(made)), desc="speech features", unit="clip", leave=False)
+    return {str(i): foundation(scale).features(made[i].audio).astype(np.float16) for i in bar}
