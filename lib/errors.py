@@ -11,3 +11,21 @@ class InputError(StudyError, ValueError):
 
 class AssetMissing(StudyError, FileNotFoundError):
     """A file that cannot be shipped and was not found: the message says where it is searched and how to get it."""
+
+
+class OutputError(StudyError, OSError):
+    """A result that could not be written (disk full, no permission): whatever stood under its name is unharmed."""
+
+
+class LicenceError(StudyError, PermissionError):
+    """An asset whose terms do not allow the intended use."""
+
+
+class InputWarning(UserWarning):
+    """An input that was corrected in a documented way before use."""
+
+
+def explain(error: BaseException) -> str:
+    """Kind and first line of a dependency's error, short enough to stand inside one of our messages."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
