@@ -1,0 +1,322 @@
+"""What FaceFormer and CodeTalker share: audio features per video frame, biased causal attention, cached decoding.
+
+Sources: FaceFormer (Fan et al., CVPR 2022) and CodeTalker (Xing et al., CVPR 2023), and the behaviour of their
+released programs. Shapes: B clips, T motion frames, S audio frames, d model width, k = S / T audio frames per frame.
+
+- `periodic_encoding`, `causal_bias`, `alignment_mask`: what a frame may see, and how its age is marked.
+- `encode_speech`: wav2vec 2.0 of the transformers library, its convolutional features cut or resampled to the frames.
+- `CachedDecoder`: the same function as `torch.nn.TransformerDecoder` under those two masks, one frame at a time.
+- `load_official`: weights of a released checkpoint by their own key names.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import Wav2Vec2Config, Wav2Vec2Model
+
+from lib.errors import InputError
+
+SPEECH_RATE = 50  # frames per second of wav2vec 2.0, as the released programs round it
+TABLE_FRAMES = 600  # length of the tables in the released files; here they extend as far as needed
+
+
+def sinusoids(positions: int, width: int) -> Tensor:
+    """Sine and cosine of every position in alternating columns, (positions, width); "Attention is all you need" 3.5."""
+    position = torch.arange(positions, dtype=torch.float32)[:, None]
+    rate = torch.exp(torch.arange(0, width, 2, dtype=torch.float32) * (-torch.log(torch.tensor(10000.0)) / width))
+    table = torch.zeros(positions, width)
+    table[:, 0::2] = torch.sin(position * rate)
+    table[:, 1::2] = torch.cos(position * rate)[:, : width // 2]
+    return table
+
+
+def periodic_encoding(frames: int, period: int, width: int) -> Tensor:
+    """Positional encoding that repeats after `period` frames, (frames, width); FaceFormer Sec. 3.2.
+
+    The released tables end at 600 frames; a periodic table has no natural end, so any length is allowed here.
+    """
+    return sinusoids(period, width)[torch.arange(frames) % period]
+
+
+def head_slopes(heads: int) -> list[float]:
+    """Slope of the linear attention bias of each head (ALiBi, Press et al. 2022).
+
+    A power of two gives a geometric series from 2^(-8/heads); other counts take the series of the next smaller
+    power of two and fill up with every second slope of the doubled count.
+    """
+    power = 1 << (heads.bit_length() - 1)
+    slopes = [2.0 ** (-8.0 * (i + 1) / power) for i in range(power)]
+    return slopes if power == heads else slopes + head_slopes(2 * power)[0::2][: heads - power]
+
+
+def age_bias(frames: int, period: int, heads: int) -> Tensor:
+    """Attention bias by age of the key in frames, (heads, frames): -slope_h * floor(age / period)."""
+    age = torch.div(torch.arange(frames), period, rounding_mode="floor").float()
+    return -torch.tensor(head_slopes(heads))[:, None] * age
+
+
+def causal_bias(frames: int, period: int, heads: int) -> Tensor:
+    """Biased causal mask (heads, query, key): `age_bias` of the past, -inf for the future; FaceFormer Sec. 3.2."""
+    age = torch.arange(frames)[:, None] - torch.arange(frames)
+    return age_bias(frames, period, heads)[:, age.clamp(min=0)].masked_fill(age < 0, float("-inf"))
+
+
+def alignment_mask(frames: int, audio_frames: int, per_frame: int) -> Tensor:
+    """True where motion frame i may not look: all but the audio frames per_frame*i ... per_frame*(i+1)-1, (T, S).
+
+    Raises InputError if a frame would see no audio at all (attention would return NaN).
+    """
+    check_audio_frames(frames, audio_frames, per_frame)
+    return torch.arange(frames)[:, None] != torch.div(torch.arange(audio_frames), per_frame, rounding_mode="floor")
+
+
+def check_audio_frames(frames: int, audio_frames: int, per_frame: int) -> None:
+    """Raise InputError unless every motion frame has its audio frames."""
+    if frames < 1:
+        raise InputError(f"{frames} motion frames asked for; at least 1 is needed (is the audio shorter than a frame?)")
+    if audio_frames < frames * per_frame:
+        raise InputError(
+            f"{frames} motion frames need {frames * per_frame} audio frames ({per_frame} each), got {audio_frames}; "
+            f"ask for at most {audio_frames // per_frame} frames"
+        )
+
+
+def normalise_audio(audio: Tensor) -> Tensor:
+    """Zero mean and unit variance per clip (B, N), as the wav2vec 2.0 processor does before the model sees audio."""
+    return (audio - audio.mean(-1, keepdim=True)) / (audio.var(-1, correction=0, keepdim=True) + 1e-7).sqrt()
+
+
+def resample_features(features: Tensor, frames: int) -> Tensor:
+    """Linear interpolation in time to `frames` frames, first and last frame kept in place: (B, S, C) -> (B, T, C)."""
+    return F.interpolate(features.mT, size=frames, mode="linear", align_corners=True).mT
+
+
+def speech_model(sizes: Mapping[str, Any]) -> Wav2Vec2Model:
+    """Untrained wav2vec 2.0; `sizes` are fields of transformers.Wav2Vec2Config, empty for the published base size.
+
+    Its convolutional feature extractor is frozen, as in all systems here.
+    """
+    model = Wav2Vec2Model(Wav2Vec2Config(**sizes))
+    model.freeze_feature_encoder()
+    return model
+
+
+def encode_speech(model: Wav2Vec2Model, audio: Tensor, *, frames: int | None, per_frame: int, fps: float) -> Tensor:
+    """wav2vec 2.0 features of normalised 16 kHz audio (B, N), `per_frame` of them for each motion frame: (B, S, C).
+
+    The released programs change the rate between the convolutions and the transformer:
+    one per frame: linear interpolation to `frames`, or to int(length / 50 * fps) where `frames` is None;
+    two per frame: an odd last feature is dropped and the rest cut to 2 * frames, never stretched.
+    """
+    features = model.feature_extractor(check_audio(model, audio)).mT
+    if per_frame == 1:
+        features = resample_features(features, frames or int(features.shape[1] / SPEECH_RATE * fps))
+    else:
+        whole = features.shape[1] - features.shape[1] % per_frame
+        features = features[:, : min(whole, frames * per_frame if frames else whole)]
+    features, _ = model.feature_projection(features)
+    return model.encoder(spec_augment(model, features)).last_hidden_state
+
+
+def check_audio(model: Wav2Vec2Model, audio: Tensor) -> Tensor:
+    """The audio, if it is a finite (B, N) batch that yields at least two features; InputError otherwise."""
+    if audio.ndim != 2:
+        raise InputError(f"audio has shape {tuple(audio.shape)}; expected (clips, samples) at 16 kHz")
+    if not torch.isfinite(audio).all():
+        raise InputError("audio contains NaN or infinite samples; repair or drop the clip")
+    shortest = shortest_audio(model.config, features=2)
+    if audio.shape[1] < shortest:
+        raise InputError(f"audio has {audio.shape[1]} samples; at least {shortest} (at 16 kHz) are needed")
+    return audio
+
+
+def shortest_audio(config: Wav2Vec2Config, features: int) -> int:
+    """Samples that yield the given number of convolutional features."""
+    length = features
+    for kernel, stride in zip(reversed(config.conv_kernel), reversed(config.conv_stride), strict=True):
+        length = (length - 1) * stride + kernel
+    return length
+
+
+def spec_augment(model: Wav2Vec2Model, features: Tensor) -> Tensor:
+    """Random time spans replaced by the learned mask vector in training mode (SpecAugment as wav2vec 2.0 fine-tuning)."""
+    config = model.config
+    if not (model.training and config.apply_spec_augment and config.mask_time_prob > 0):
+        return features
+    span, (batch, length, _) = min(config.mask_time_length, features.shape[1]), features.shape
+    spans = max(config.mask_time_min_masks, int(config.mask_time_prob * length / span + torch.rand(()).item()))
+    starts = torch.randint(length - span + 1, (batch, spans, 1), device=features.device)
+    frame = torch.arange(length, device=features.device)
+    hidden = ((frame >= starts) & (frame < starts + span)).any(1)
+    return torch.where(hidden[..., None], model.masked_spec_embed.to(features.dtype), features)
+
+
+class KeyValueCache:
+    """Keys and values of the frames seen so far, (B, heads, t, width)."""
+
+    def __init__(self, frames: int):
+        self.frames, self.length, self.stored = frames, 0, None
+
+    def append(self, new: Tensor) -> tuple[Tensor, Tensor]:
+        """Add one frame (B, 2, heads, 1, width); return all keys and all values."""
+        if new.requires_grad or (self.stored is not None and self.stored.requires_grad):
+            # autograd needs every earlier version unchanged, so nothing is written in place
+            self.stored = new if self.stored is None else torch.cat([self.stored, new], 3)
+            return self.stored[:, 0], self.stored[:, 1]
+        if self.stored is None:
+            batch, two, heads, _, width = new.shape
+            self.stored = new.new_empty(batch, two, heads, self.frames, width)
+        self.stored[:, :, :, self.length : self.length + 1] = new
+        self.length += 1
+        return self.stored[:, 0, :, : self.length], self.stored[:, 1, :, : self.length]
+
+
+class AlignedAttention:
+    """Attention of frame i to its own k audio frames, with both outer projections folded into the audio.
+
+    For query x, head h and audio frame m the score is (Wq x + bq)_h . (Wk m + bk)_h / sqrt(d_h) = x . U + c and the
+    result sum_m w_hm Wo_h (Wv m + bv)_h = sum_m w_hm Z: U, c and Z depend on the audio alone and are computed for the
+    whole clip at once, so that a step multiplies by no weight matrix.
+    """
+
+    def __init__(self, attention: nn.MultiheadAttention, memory: Tensor):
+        self.attention = attention
+        heads, width = attention.num_heads, attention.embed_dim
+        query_weight, key_weight, value_weight = attention.in_proj_weight.chunk(3)
+        query_bias, key_bias, value_bias = attention.in_proj_bias.chunk(3)
+        keys = F.linear(memory, key_weight, key_bias).unflatten(-1, (heads, -1)) * (width // heads) ** -0.5
+        values = F.linear(memory, value_weight, value_bias).unflatten(-1, (heads, -1))  # (B, T, k, H, d/H)
+        out_weight = attention.out_proj.weight.view(width, heads, -1)
+        self.folded_query = torch.einsum("btkhe,hed->bthkd", keys, query_weight.view(heads, -1, width)).flatten(2, 3)
+        self.constant = torch.einsum("btkhe,he->bthk", keys, query_bias.view(heads, -1))
+        self.folded_value = torch.einsum("btkhe,dhe->bthkd", values, out_weight).flatten(2, 3)
+
+    def step(self, x: Tensor, frame: int) -> Tensor:
+        """(B, d) -> (B, d)."""
+        scores = (self.folded_query[:, frame] @ x[..., None]).view_as(self.constant[:, frame])
+        weights = (scores + self.constant[:, frame]).softmax(-1).flatten(1)
+        weights = F.dropout(weights, self.attention.dropout, self.attention.training)
+        return (weights[:, None] @ self.folded_value[:, frame])[:, 0] + self.attention.out_proj.bias
+
+
+class CachedLayer:
+    """One post-norm decoder layer that sees frames one by one."""
+
+    def __init__(self, layer: nn.TransformerDecoderLayer, memory: Tensor):
+        self.layer = layer
+        self.past = KeyValueCache(memory.shape[1])
+        self.audio = AlignedAttention(layer.multihead_attn, memory)
+
+    def step(self, x: Tensor, frame: int, bias: Tensor) -> Tensor:
+        """(B, d) -> (B, d); `bias` (1, H, 1, t) for the frames up to this one."""
+        layer = self.layer
+        x = layer.norm1(x + layer.dropout1(self.attend_past(x, bias)))
+        x = layer.norm2(x + layer.dropout2(self.audio.step(x, frame)))
+        inner = layer.dropout(layer.activation(layer.linear1(x)))
+        return layer.norm3(x + layer.dropout3(layer.linear2(inner)))
+
+    def attend_past(self, x: Tensor, bias: Tensor) -> Tensor:
+        attention = self.layer.self_attn
+        projected = F.linear(x, attention.in_proj_weight, attention.in_proj_bias)
+        projected = projected.view(len(x), 3, attention.num_heads, 1, -1)
+        keys, values = self.past.append(projected[:, 1:])
+        dropout = attention.dropout if attention.training else 0.0
+        mixed = F.scaled_dot_product_attention(projected[:, 0], keys, values, attn_mask=bias, dropout_p=dropout)
+        return attention.out_proj(mixed.reshape(len(x), -1))
+
+
+class CachedDecoder:
+    """`decode` one frame at a time: equal numbers, work per frame independent of the weights already applied.
+
+    Nothing earlier is recomputed because the decoder is causal; gradients flow through the cache. In training mode
+    dropout is drawn once per frame, where the released programs draw it again for the whole prefix at every step.
+    """
+
+    def __init__(self, decoder: nn.TransformerDecoder, memory: Tensor, frames: int, *, period: int, per_frame: int):
+        check_audio_frames(frames, memory.shape[1], per_frame)
+        blocks = memory[:, : frames * per_frame].unflatten(1, (frames, per_frame))  # (B, T, k, d)
+        self.layers = [CachedLayer(layer, blocks) for layer in decoder.layers]
+        heads = decoder.layers[0].self_attn.num_heads
+        self.bias = age_bias(frames, period, heads).flip(-1).to(memory)[None, :, None]  # oldest first
+        self.frame = 0
+
+    def step(self, token: Tensor) -> Tensor:
+        """Output of the next frame: (B, d) -> (B, d)."""
+        bias = self.bias[..., self.bias.shape[-1] - self.frame - 1 :]
+        for layer in self.layers:
+            token = layer.step(token, self.frame, bias)
+        self.frame += 1
+        return token
+
+
+def decode(decoder: nn.TransformerDecoder, tokens: Tensor, memory: Tensor, *, period: int, per_frame: int) -> Tensor:
+    """All frames at once under the causal bias and the alignment mask: tokens (B, T, d), memory (B, S, d)."""
+    batch, frames, _ = tokens.shape
+    heads = decoder.layers[0].self_attn.num_heads
+    bias = causal_bias(frames, period, heads).to(tokens).repeat(batch, 1, 1)
+    mask = alignment_mask(frames, memory.shape[1], per_frame).to(tokens.device)
+    return decoder(tokens, memory, tgt_mask=bias, memory_mask=mask)
+
+
+def decoder_stack(width: int, heads: int, inner: int, layers: int, dropout: float) -> nn.TransformerDecoder:
+    """Post-norm ReLU decoder of both systems, under the key names of torch and of the released files."""
+    layer = nn.TransformerDecoderLayer(width, heads, inner, dropout=dropout, batch_first=True)
+    return nn.TransformerDecoder(layer, layers)
+
+
+def table_600(period: int, width: int) -> Tensor:
+    """The periodic table as the released files store it, (1, period * (600 // period + 1), width)."""
+    return periodic_encoding(period * (TABLE_FRAMES // period + 1), period, width)[None]
+
+
+WEIGHT_NORM = {"weight_g": "parametrizations.weight.original0", "weight_v": "parametrizations.weight.original1"}
+
+
+def load_official(model: nn.Module, state: Mapping[str, Any], *, source: str = "checkpoint") -> None:
+    """Load a released checkpoint into `model`, in place and strictly.
+
+    Accepts a plain state dict or one under "state_dict", the prefix "module.", and both spellings of weight norm.
+    Fixed tables (`model.fixed_tables()`: positional encodings) are compared, not loaded. Raises InputError that lists
+    missing, unexpected and mis-shaped keys, or names a table that differs from the model's; the model is unchanged then.
+    """
+    tensors = official_tensors(state, source)
+    tables = model.fixed_tables()
+    found = {key: tensors.pop(key) for key in list(tensors) if key in tables}
+    own = model.state_dict()
+    problems = [f"missing {key}" for key in own if key not in tensors]
+    problems += [f"unexpected {key}" for key in tensors if key not in own]
+    problems += [
+        f"{key} has shape {tuple(tensors[key].shape)}, expected {tuple(own[key].shape)}"
+        for key in own
+        if key in tensors and tensors[key].shape != own[key].shape
+    ]
+    problems += [f"table {key} differs from the model's" for key in found if not same_table(found[key], tables[key]())]
+    if problems:
+        more = f" and {len(problems) - 8} more" if len(problems) > 8 else ""
+        raise InputError(
+            f"{source}: not a checkpoint of this {type(model).__name__}: {'; '.join(problems[:8])}{more}. "
+            "Choose the configuration the checkpoint was trained with"
+        )
+    model.load_state_dict(tensors)
+
+
+def official_tensors(state: Mapping[str, Any], source: str) -> dict[str, Tensor]:
+    """Tensors of a released checkpoint under the key names used here."""
+    state = state.get("state_dict", state)
+    if not all(isinstance(value, Tensor) for value in state.values()):
+        raise InputError(f"{source}: expected a state dict of tensors, or one under the key 'state_dict'")
+    return {current_key(key): value for key, value in state.items()}
+
+
+def current_key(key: str) -> str:
+    key = key.removeprefix("module.")
+    head, _, tail = key.rpartition(".")
+    return f"{head}.{WEIGHT_NORM[tail]}" if tail in WEIGHT_NORM else key
+
+
+def same_table(found: Tensor, expected: Tensor) -> bool:
+    # float32 exponents differ by platform; two different tables differ by about 1
+    return found.shape == expected.shape and bool(torch.allclose(found, expected, atol=1e-3))
