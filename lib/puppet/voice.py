@@ -4,12 +4,12 @@ An actor has a voice of its own (eSpeak variant, base pitch, range, rate); an em
 
 measure      unit                    effect of intensity x in 0..1
 pitch        semitones               + x * effect
-range        octaves (log2 ratio)    * 2 ** (x * effect)
+range        octaves (log2 ratio)    * 2 ** (x * effect)       (of its width in semitones)
 loudness     dB                      + x * effect
 rate         octaves (log2 ratio)    * 2 ** (x * effect)
 pauses       ms between words        + x * effect
 
-Intensity 0 is exactly the neutral voice. `EFFECTS` are the directions and sizes measured on acted speech (RAVDESS).
+Intensity 0 is exactly the neutral voice. Directions and sizes are those of acted speech (`lib.puppet.prosody`).
 """
 
 import atexit
@@ -26,9 +26,12 @@ import numpy as np
 from lib import paths
 from lib.data.clip import Phoneme
 from lib.errors import InputError, StudyError
+from lib.puppet import prosody
 
 SAMPLE_RATE = 16000
 SILENCE = ""                      # label of every pause
+LANGUAGES = ("en-us", "cmn")
+VARIANTS = (*(f"f{i}" for i in range(1, 6)), *(f"m{i}" for i in range(1, 9)))
 STRESS_MARKS = "ˈˌ"               # primary and secondary stress, first character of a vowel's label
 LEAD_S, TAIL_S = 0.15, 0.25       # silence before the first and after the last phoneme
 VOICE_STREAM = 0x701CE            # seed word of the actors' voices
@@ -61,8 +64,8 @@ class Speech:
 
 
 @dataclass(frozen=True)
-class Effect:
-    """Effect of an emotion at full intensity, relative to neutral."""
+class Shift:
+    """What an emotion of full intensity adds to the neutral voice."""
 
     pitch_st: float = 0.0
     range_oct: float = 0.0
@@ -71,17 +74,29 @@ class Effect:
     word_gap_ms: float = 0.0
 
 
-EFFECTS = {
-    "neutral": Effect(),
-    "happy": Effect(4.0, 0.5, 6.0, 0.05),
-    "sad": Effect(1.5, -0.1, -2.0, -0.15, 20.0),
-    "angry": Effect(5.0, 0.5, 9.0, -0.05),
-    "fearful": Effect(6.0, 0.2, 6.0, 0.1),
-    "disgusted": Effect(1.0, 0.2, 2.0, -0.25, 10.0),
-    "surprised": Effect(5.0, 0.6, 5.0, 0.05),
-    "contempt": Effect(-1.0, -0.3, -1.0, -0.1, 10.0),
+LOUDNESS_SHARE = 0.5       # actors shout up to 17 dB above neutral; half of it leaves the neutral voice audible
+WORD_GAP_MS = {"sad": 20.0, "disgusted": 10.0}   # RAVDESS' six-word statements have no pauses to measure: our choice
+
+
+def _as_acted(emotion: str) -> Shift:
+    """Shift with the sizes measured on RAVDESS."""
+    acted, gap = prosody.RAVDESS[emotion], WORD_GAP_MS.get(emotion, 0.0)
+    slower_by_pauses = 0.008 * gap      # measured; the acted rate holds words and pauses together
+    return Shift(
+        pitch_st=acted["pitch"].mean,
+        range_oct=acted["range"].mean,
+        loudness_db=LOUDNESS_SHARE * acted["loudness"].mean,
+        rate_oct=acted["rate"].mean + slower_by_pauses,
+        word_gap_ms=gap,
+    )
+
+
+SHIFTS = {
+    "neutral": Shift(),
+    **{emotion: _as_acted(emotion) for emotion in prosody.RAVDESS},
+    "contempt": Shift(-1.0, -0.3, -1.0, -0.15, 10.0),    # no acted counterpart: low, flat and slow by our choice
 }
-HEADROOM_DB = -12.0                # gain of the neutral voice, so that the loudest emotion does not clip
+HEADROOM_DB = -8.0         # gain of the neutral voice, so that the loudest emotion does not clip
 
 
 def actor_voice(actor: int) -> VoiceSettings:
@@ -106,20 +121,21 @@ def voice_settings(
     The same number of draws is taken whatever the emotion, so a counterfactual with the same seed keeps its noise.
     Raises InputError for an unknown emotion or an intensity outside 0..1.
     """
-    if emotion not in EFFECTS:
-        raise InputError(f"emotion {emotion!r}: unknown; expected one of {', '.join(EFFECTS)}")
+    if emotion not in SHIFTS:
+        raise InputError(f"emotion {emotion!r}: unknown; expected one of {', '.join(SHIFTS)}")
     if not 0.0 <= intensity <= 1.0:
         raise InputError(f"intensity {intensity}: expected a number from 0 (neutral) to 1")
-    voice, effect, x = actor_voice(actor), EFFECTS[emotion], float(intensity)
+    voice, shift, x = actor_voice(actor), SHIFTS[emotion], float(intensity)
     jitter = rng.normal(size=4) if rng is not None else np.zeros(4)
+    range_oct = shift.range_oct + shift.pitch_st / 12.0     # eSpeak's range is in Hz: it must rise with the pitch
     return VoiceSettings(
         language=language,
         variant=voice.variant,
-        pitch=voice.pitch + (x * effect.pitch_st + 0.3 * jitter[0]) / SEMITONES_PER_PITCH_STEP,
-        pitch_range=voice.pitch_range * 2.0 ** (x * effect.range_oct + 0.05 * jitter[1]),
-        rate_wpm=voice.rate_wpm * 2.0 ** (x * effect.rate_oct + 0.03 * jitter[2]),
-        gain_db=voice.gain_db + x * effect.loudness_db + 0.5 * jitter[3],
-        word_gap_ms=x * effect.word_gap_ms,
+        pitch=voice.pitch + (x * shift.pitch_st + 0.3 * jitter[0]) / SEMITONES_PER_PITCH_STEP,
+        pitch_range=voice.pitch_range * 2.0 ** (x * range_oct + 0.05 * jitter[1]),
+        rate_wpm=voice.rate_wpm * 2.0 ** (x * shift.rate_oct + 0.03 * jitter[2]),
+        gain_db=voice.gain_db + x * shift.loudness_db + 0.5 * jitter[3],
+        word_gap_ms=x * shift.word_gap_ms,
     )
 
 
@@ -144,6 +160,10 @@ def _request(text: str, settings: VoiceSettings) -> dict:
     """Request of the server, with eSpeak's integers in their legal ranges."""
     if not text.strip():
         raise InputError("text to speak is empty; expected at least one word")
+    if settings.language not in LANGUAGES or settings.variant not in VARIANTS:     # eSpeak would fall back in silence
+        raise InputError(
+            f"voice {settings.language}+{settings.variant}: expected one of {LANGUAGES} with one of {VARIANTS}"
+        )
     parameters = {
         "rate": round(float(np.clip(settings.rate_wpm, 80, 450))),
         "pitch": round(float(np.clip(settings.pitch, 0, 100))),
