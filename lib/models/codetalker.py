@@ -81,13 +81,9 @@ class Config:
 
 
 BIWI_VQ = VQConfig()
-VOCASET_VQ = VQConfig(
-    motion_width=15069, codes_per_frame=16, code_width=64, code_projection=False, output_bias=True
-)
+VOCASET_VQ = VQConfig(motion_width=15069, codes_per_frame=16, code_width=64, code_projection=False, output_bias=True)
 BIWI = Config(stage1=BIWI_VQ, wav2vec2={})
-VOCASET = Config(
-    stage1=VOCASET_VQ, period=30, fps=30.0, subjects=8, audio_per_frame=1, layers=6, wav2vec2={}
-)
+VOCASET = Config(stage1=VOCASET_VQ, period=30, fps=30.0, subjects=8, audio_per_frame=1, layers=6, wav2vec2={})
 
 
 @dataclass(frozen=True)
@@ -416,7 +412,7 @@ class CodeTalker(nn.Module):
         return self.autoencoder.quantise(features).straight_through(features)
 
     def style(self, weights: Tensor) -> Tensor:
-        """Style vector (B, d) of subject weights (B, subjects): one-hot, or for example 0.3 of one and 0.7 of another."""
+        """Style vector (B, d) of subject weights (B, subjects): one-hot, or a mix such as 0.3 and 0.7."""
         return weights @ self.learnable_style_emb.weight
 
     def feedback(self) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,7 @@ plus the encoder's bias when teacher-forced) is kept: `decode` is autoregressive
 without teacher forcing; `teacher_forced` sees the true past.
 
 Speed. The loop needs y_t only through E(R(x_t)), a product of two linear maps, so `decode` folds it into one d x d map
-and applies the 3V-wide layer once, to all frames, at the end. Clips longer than 600 frames work (released: they do not).
+and applies the 3V-wide layer once, to all frames, at the end. Clips over 600 frames work (released: they fail).
 """
 
 from collections.abc import Callable, Mapping
@@ -49,9 +49,7 @@ class Config:
 
 
 BIWI = Config(wav2vec2={})
-VOCASET = Config(
-    motion_width=15069, width=64, period=30, fps=30.0, subjects=8, audio_per_frame=1, wav2vec2={}
-)
+VOCASET = Config(motion_width=15069, width=64, period=30, fps=30.0, subjects=8, audio_per_frame=1, wav2vec2={})
 
 
 class FaceFormer(nn.Module):
@@ -71,7 +69,7 @@ class FaceFormer(nn.Module):
         nn.init.zeros_(self.vertice_map_r.bias)
 
     def encode_audio(self, audio: Tensor, frames: int | None = None) -> Tensor:
-        """Speech features (B, S, C) of normalised 16 kHz audio (B, N); fewer than `frames` ask for if audio ends early."""
+        """Speech features (B, S, C) of normalised 16 kHz audio (B, N); fewer than asked for if the audio ends early."""
         if self.audio_encoder is None:
             raise InputError("this FaceFormer has no speech encoder (config.wav2vec2 is None); pass cached features")
         config = self.config

@@ -142,7 +142,7 @@ def shortest_audio(config: Wav2Vec2Config, features: int) -> int:
 
 
 def spec_augment(model: Wav2Vec2Model, features: Tensor) -> Tensor:
-    """Random time spans replaced by the learned mask vector in training mode (SpecAugment as wav2vec 2.0 fine-tuning)."""
+    """Random time spans replaced by the learned mask vector in training mode (SpecAugment)."""
     config = model.config
     if not (model.training and config.apply_spec_augment and config.mask_time_prob > 0):
         return features
@@ -280,7 +280,7 @@ def load_official(model: nn.Module, state: Mapping[str, Any], *, source: str = "
 
     Accepts a plain state dict or one under "state_dict", the prefix "module.", and both spellings of weight norm.
     Fixed tables (`model.fixed_tables()`: positional encodings) are compared, not loaded. Raises InputError that lists
-    missing, unexpected and mis-shaped keys, or names a table that differs from the model's; the model is unchanged then.
+    missing, unexpected and mis-shaped keys, or the table that differs from the model's; the model is then unchanged.
     """
     tensors = official_tensors(state, source)
     tables = model.fixed_tables()
