@@ -6,7 +6,7 @@ Identity coefficients are random, since many of them average out. Voice traits l
 """
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -22,15 +22,24 @@ TRAITS = {
 
 @dataclass(frozen=True)
 class Actor:
-    """One actor: `identity` (N_IDENTITY,) coefficients of the head, and scalar traits within the ranges of TRAITS."""
+    """One actor: scalar traits within the ranges of TRAITS, and the shape of the head."""
 
     number: int
-    identity: np.ndarray
     expressivity: float
     articulation: float
     rounding: float
     asymmetry: float
     head_motion: float
+
+    @cached_property
+    def identity(self) -> np.ndarray:
+        """Coefficients (N_IDENTITY,) of the head, standard normal cut at 2."""
+        from lib.puppet.head import N_IDENTITY
+
+        drawn = np.random.default_rng([0xFACE, self.number]).standard_normal(N_IDENTITY)
+        drawn = np.clip(drawn, -2, 2).astype(np.float32)
+        drawn.setflags(write=False)
+        return drawn
 
 
 @cache
@@ -39,7 +48,7 @@ def actor(number: int) -> Actor:
     position = low_discrepancy(number, len(TRAITS))
     ranges = zip(TRAITS.items(), position, strict=True)
     traits = {name: float(low + (high - low) * x) for (name, (low, high)), x in ranges}
-    return Actor(number, _identity(number), **traits)
+    return Actor(number, **traits)
 
 
 def low_discrepancy(index: int, dimensions: int) -> np.ndarray:
@@ -48,12 +57,3 @@ def low_discrepancy(index: int, dimensions: int) -> np.ndarray:
     for _ in range(60):                                  # fixed point of phi^(d+1) = phi + 1
         ratio = (1 + ratio) ** (1 / (dimensions + 1))
     return (0.5 + (index + 1) * ratio ** -np.arange(1, dimensions + 1)) % 1
-
-
-def _identity(number: int) -> np.ndarray:
-    from lib.puppet.head import N_IDENTITY
-
-    drawn = np.random.default_rng([0xFACE, number]).standard_normal(N_IDENTITY)
-    drawn = np.clip(drawn, -2, 2).astype(np.float32)
-    drawn.setflags(write=False)
-    return drawn
