@@ -1,7 +1,7 @@
 """BIWI B3D(AC)^2 (Fanelli et al. 2010): 14 subjects, 40 sentences, 23,370 vertices, 25 fps, in the layout of FaceFormer
 and CodeTalker:
 
-    wav/<subject>_<sentence>.wav      vertices_npy/<subject>_<sentence>.npy (T x 70110)      templates.pkl {subject: V x 3}
+    wav/<subject>_<sentence>.wav    vertices_npy/<subject>_<sentence>.npy (T x 70110)    templates.pkl {subject: V x 3}
 
 Names are F2_e01 (subject, e = spoken with emotion, 01..40). Positions have no metric unit: 1 = the root of the surface
 area of that frame, 185.6 mm on average. Which emotion is felt in a sentence is not published, so `emotion` is None.
@@ -25,7 +25,7 @@ MM_PER_UNIT = 185.6                                # mean over subjects; F1 has 
 SEEN = ("F2", "F3", "F4", "M3", "M4", "M5")
 UNSEEN = ("F1", "F5", "F6", "F7", "F8", "M1", "M2", "M6")
 SUBJECTS = tuple(sorted(SEEN + UNSEEN))
-EAVANET_SEEN = ("F1", "F3", "F4", "F5", "F7")      # its 183 of 200 sentences are not listed: the same ranges are used here
+EAVANET_SEEN = ("F1", "F3", "F4", "F5", "F7")      # its 183 of 200 sentences are not listed: same ranges here
 TRAIN, VAL, TEST = range(1, 33), range(33, 37), range(37, 41)
 
 
@@ -68,8 +68,8 @@ def split_of(sentence: int, is_seen: bool) -> str | None:
 def normalise(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """CodeTalker's preprocessing of raw frames: (T, V, 3) mm -> (T, V, 3) without unit, float32.
 
-    Half a turn about x, the mean of the frame subtracted, divided by the root of the frame's own surface area. So global
-    translation is gone, and the upper face shifts a little whenever the jaw opens.
+    Half a turn about x, the mean of the frame subtracted, divided by the root of the frame's own surface area. So
+    global translation is gone, and the upper face shifts a little whenever the jaw opens.
     """
     turned = np.asarray(vertices, np.float64) * (1, -1, -1)
     centred = turned - turned.mean(-2, keepdims=True)

@@ -1,4 +1,4 @@
-"""VOCASET (Cudeiro et al. 2019): 12 subjects, 40 sentences, FLAME topology (5,023 vertices), 60 fps, metres, as published:
+"""VOCASET (Cudeiro et al. 2019): 12 subjects, 40 sentences, FLAME topology (5,023 vertices), 60 fps, metres:
 
     data_verts.npy         (frames, 5023, 3), all sequences one after another, 13 GB: mapped, not loaded
     raw_audio_fixed.pkl    {subject: {sentence: {"audio": samples, "sample_rate": 22000}}}
@@ -30,8 +30,8 @@ SENTENCES = {"train": range(1, 41), "val": range(21, 41), "test": range(21, 41)}
 def clips(folder: Path | str | None = None, *, fps: int = 30, n_vertices: int = N_VERTICES) -> Clips:
     """Sequences below `folder` (default: the asset "vocaset"); `motion` (T, V, 3) in metres, `extra["template"]`.
 
-    `fps` divides 60: 30 keeps every second frame, as FaceFormer and CodeTalker do. Labels: id, subject, sentence (1..40),
-    split (None for the sentences 1-20 of validation and test subjects, which the published split leaves out).
+    `fps` divides 60: 30 keeps every second frame, as FaceFormer and CodeTalker do. Labels: id, subject, sentence
+    (1..40), split (None for the sentences 1-20 of validation and test subjects, which the published split leaves out).
     Raises InputError where the four files disagree.
     """
     if fps <= 0 or NATIVE_FPS % fps:
