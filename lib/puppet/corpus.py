@@ -368,9 +368,14 @@ def work(folder: Path, number: int, workers: int) -> None:
         try:
             clip = _stored_or_new(spec, clip_path(folder, spec))
         except (StudyError, OSError) as error:
-            print(json.dumps({"error": f"{spec.id}: {error}"}), flush=True)
+            _tell({"error": f"{spec.id}: {error}"})
             sys.exit(1)
-        print(json.dumps({"id": spec.id, "digest": clip.digest, "duration_s": clip.duration_s}), flush=True)
+        _tell({"id": spec.id, "digest": clip.digest, "duration_s": clip.duration_s})
+
+
+def _tell(answer: dict) -> None:
+    """One line on stdout in a single write, so that lines of several workers never mix."""
+    os.write(sys.stdout.fileno(), json.dumps(answer).encode() + b"\n")
 
 
 def _stored_or_new(spec: ClipSpec, path: Path) -> PuppetClip:

@@ -5,8 +5,8 @@ units to ARKit's controls. With expressivity g of the actor, intensity x, envelo
 
     control_s(t) = recipe * response(x) * g * (1 +- asymmetry) * e(t),      response(x) = x (1 + K (1 - x))
 
-The response is slightly concave (K = 0.25), our choice: it gives methods that interpolate linearly something to
-miss. It is strictly increasing on 0..1, response(0) = 0 and response(1) = 1, so intensity 0 is the neutral face exactly.
+The response is slightly concave (K = 0.25), our choice: it gives methods that interpolate linearly something to miss.
+It increases strictly on 0..1, with response(0) = 0 and response(1) = 1: intensity 0 is exactly the neutral face.
 Speech and emotion interact: an emotion also changes how large jaw, lips and rounding move (`manner`), and rounding
 takes room from a smile (`room_for_speech`).
 """
