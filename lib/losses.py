@@ -30,6 +30,11 @@ def vertex_norm(pred: Float[Tensor, "b t d"], truth: Float[Tensor, "b t d"]) -> 
     return (pred - truth).square().sum(-1).clamp_min(1e-12).sqrt().mean()
 
 
+def motion_l1(pred: Float[Tensor, "b t d"], truth: Float[Tensor, "b t d"]) -> Float[Tensor, ""]:
+    """Mean absolute error over all coordinates, in the unit of the input (CodeTalker, stage 1, reconstruction)."""
+    return F.l1_loss(pred, truth)
+
+
 def style_cross_entropy(logits: Float[Tensor, "b e"], emotion: Int[Tensor, " b"]) -> Float[Tensor, ""]:
     """Cross-entropy between the classified style embedding and the emotion label, in nats (EavaNet, Eq. 7, L_CE)."""
     return F.cross_entropy(logits, emotion)

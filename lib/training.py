@@ -4,6 +4,7 @@ A run that is killed and started again gives the numbers it would have given wit
 dropout of an epoch depend on (seed, epoch) alone, and a checkpoint holds the state at the end of an epoch.
 """
 
+import pickle
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -116,8 +117,9 @@ def _resume(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer | Non
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         model.load_state_dict(state["model"])
-    except (RuntimeError, KeyError, EOFError, OSError, ValueError) as error:
-        message = f"{path}: no checkpoint of this {type(model).__name__} ({error}); delete it to train anew"
+    except (RuntimeError, KeyError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
+        why = str(error).strip().splitlines()[0]
+        message = f"{path}: no checkpoint of this {type(model).__name__} ({why}); delete it to train anew"
         raise InputError(message) from error
     if optimiser is not None:
         optimiser.load_state_dict(state["optimiser"])

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from lib.experiments.draw import Draw, draw
-from lib.losses import style_cross_entropy, supervised_contrastive, vertex_mse, vertex_norm
-from lib.models import eavanet
+from lib.losses import motion_l1, style_cross_entropy, supervised_contrastive, vertex_mse, vertex_norm
+from lib.models import codetalker, eavanet, faceformer
 from lib.study import code_digest, run_folder
 from lib.training import Recipe, fit, load, seed_everything
 
@@ -268,3 +268,50 @@ def _eavanet(data: Draw, system: System, size: Size, label: str, progress: bool)
         styles = torch.from_numpy(np.stack([trained.style(clip)[0] for clip in clips]))
         model.store_centroids(styles, torch.tensor(labels))
     return trained
+
+
+def _faceformer(data: Draw, system: System, size: Size, label: str, progress: bool) -> Trained:
+    """Trained as released: autoregressive, without teacher forcing; the label, if given, is part of the style."""
+    seed_everything(data.seed, 1)
+    model = faceformer.FaceFormer(faceformer.Config(
+        motion_width=size.components, width=size.width, subjects=_condition_width(data, system),
+        audio_width=data.audio_width))
+
+    def losses(batch: Batch) -> dict[str, Tensor]:
+        return {"vertex": vertex_mse(model.decode(batch.hidden, batch.condition, batch.motion.shape[1]), batch.motion)}
+
+    folder = _folder(data, system, size, "lib.models.faceformer")
+    log = _fit(model, data, system, size, losses, {"vertex": 1.0}, folder / "model.pt", label, progress)
+    return Trained(data, system, model, log)
+
+
+def _codetalker(data: Draw, system: System, size: Size, label: str, progress: bool) -> Trained:
+    """Both stages as released: stage 1 on motion alone, stage 2 teacher-forced with stage 1 frozen."""
+    folder = _folder(data, system, size, "lib.models.codetalker")
+    seed_everything(data.seed, 1)
+    sizes = codetalker.VQConfig(motion_width=size.components, width=size.width, layers=2, heads=4, ffn=2 * size.width,
+                                codes_per_frame=8, code_width=size.width // 8, codebook=64)
+    motion = codetalker.MotionVQ(sizes)
+    _fit(motion, data, system, size, lambda batch: _vq_losses(motion, batch), {"reconstruction": 1.0, "quantiser": 1.0},
+         folder / "stage1.pt", f"{label}, stage 1", progress)
+    model = codetalker.CodeTalker(codetalker.Config(
+        stage1=sizes, width=size.width, subjects=_condition_width(data, system), audio_width=data.audio_width, layers=3))
+    model.autoencoder.load_state_dict(motion.state_dict())
+
+    def losses(batch: Batch) -> dict[str, Tensor]:
+        features = model.teacher_forced_features(batch.hidden, batch.condition, batch.motion)
+        return {"vertex": vertex_mse(model.motion_of(features), batch.motion),
+                "feature": vertex_mse(features, model.true_features(batch.motion))}
+
+    log = _fit(model, data, system, size, losses, {"vertex": 1.0, "feature": 1.0}, folder / "stage2.pt", label, progress)
+    return Trained(data, system, model, log)
+
+
+def _vq_losses(model: codetalker.MotionVQ, batch: Batch) -> dict[str, Tensor]:
+    motion, features, quantised = model(batch.motion)
+    return {"reconstruction": motion_l1(motion, batch.motion),
+            "quantiser": codetalker.quantiser_loss(features, quantised.values)}
+
+
+def _condition_width(data: Draw, system: System) -> int:
+    return len(training_speakers(data, system)) + (0 if system.labels == "none" else len(EMOTIONS))

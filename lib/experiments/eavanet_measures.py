@@ -1,0 +1,332 @@
+"""What is measured on the trained systems of paper 004: one table per question, one row per clip (or clip and level).
+
+All tables are functions of (scale, seed), cached by name; they never touch training clips except where a column says
+so. Distances in millimetres unless a name says otherwise. Projections and lip changes are computed on coefficients:
+for a region r with rows D_r of the basis, <a, b>_r = a^T (D_r D_r^T) b, so no mesh has to be built for them.
+
+Achieved intensity of motion y for emotion e on a clip: projection of y - n on the true axis x_e - n,
+
+    achieved = sum_t <y_t - n_t, x_e,t - n_t> / sum_t <x_e,t - n_t, x_e,t - n_t>
+
+with n the exact neutral face and x_e the exact face of full intensity for the same sound; 1 = full true intensity.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+import pandas as pd
+import torch
+
+from lib.experiments.draw import FPS, Draw, foundation, frames_of, to_video_rate
+from lib.experiments.eavanet import CODE, EMOTIONS, SIZES, SYSTEMS, Trained, config, material, train, training_speakers
+from lib.metrics import evaluate, vertex_error
+from lib.models.eavanet import EavaNet
+from lib.study import cached_table, code_digest, run_folder
+from lib.training import seed_everything
+
+ALPHAS = (0.0, 0.15, 0.3, 0.5, 0.7, 1.0, 1.3)
+CONTROLS = ("control/static-template", "control/mean-motion", "control/shuffled-audio", "control/random-init",
+            "control/oracle")
+TEST = ("seen", "unseen")
+MEASURES = "lib.experiments.eavanet_measures"
+
+
+def _cached(scale: str, seed: int, name: str, compute, *settings) -> pd.DataFrame:
+    models = ("lib.models.eavanet", "lib.models.faceformer", "lib.models.codetalker")
+    key = code_digest(*CODE, MEASURES, "lib.metrics", *models)
+    data = material(scale, seed)
+    clips = data.table["clip"].tolist()
+    folder = run_folder("eavanet", scale, seed, SIZES[scale], SYSTEMS, settings, data.foundation, clips, key)
+    return cached_table(folder / f"{name}.csv", compute)
+
+
+# Predictions ----------------------------------------------------------------------------------------------------------
+
+
+def predict(name: str, data: Draw, clip: int) -> np.ndarray:
+    """Coefficients (T, K) that a system or control gives for a test clip and its own emotion label."""
+    if name.startswith("control/"):
+        return _control(name, data, clip)
+    trained = train(data.scale, data.seed, name)
+    return trained.predict(data.hidden[clip], trained.id_for(clip), data.table.emotion[clip])
+
+
+def _control(name: str, data: Draw, clip: int) -> np.ndarray:
+    truth = data.motion[clip]
+    if name == "control/oracle":
+        return data.floor[clip]
+    if name == "control/static-template":
+        return np.zeros_like(truth)
+    if name == "control/mean-motion":
+        return np.broadcast_to(_mean_motion(data.scale, data.seed), truth.shape)
+    system = train(data.scale, data.seed, "eavanet") if name == "control/shuffled-audio" else _untrained(data)
+    hidden = _other_audio(data, clip) if name == "control/shuffled-audio" else data.hidden[clip]
+    return system.predict(hidden, system.id_for(clip), data.table.emotion[clip])
+
+
+@lru_cache(maxsize=8)
+def _mean_motion(scale: str, seed: int) -> np.ndarray:
+    data = material(scale, seed)
+    rows = data.rows("train")
+    known = rows[rows.actor.isin(training_speakers(data, SYSTEMS["eavanet"]))]
+    return np.concatenate([data.motion[i] for i in known.index]).mean(0)
+
+
+def _untrained(data: Draw) -> Trained:
+    seed_everything(data.seed, 1)
+    system = SYSTEMS["eavanet"]
+    return Trained(data, system, EavaNet(config(data, system, SIZES[data.scale])).eval(), [])
+
+
+def _other_audio(data: Draw, clip: int) -> np.ndarray:
+    """Features of the next test clip with another sentence, repeated from the start where it is shorter."""
+    rows = data.rows(*TEST).index.to_numpy()
+    later = np.roll(rows, -1 - int(np.flatnonzero(rows == clip)[0]))
+    other = next(i for i in later if data.table.sentence[i] != data.table.sentence[clip])
+    return np.resize(data.hidden[other], (len(data.hidden[clip]), data.audio_width))
+
+
+# Table II and everything per clip -------------------------------------------------------------------------------------
+
+
+def scores(scale: str, seed: int, names: tuple[str, ...] = (*SYSTEMS, *CONTROLS)) -> pd.DataFrame:
+    """Vertex metrics of every system on every test clip, with the achieved intensity of prediction and truth."""
+    return pd.concat([_cached(scale, seed, f"scores-{name.replace('/', '-')}", lambda n=name: _scores(scale, seed, n))
+                      for name in names], ignore_index=True)
+
+
+def _scores(scale: str, seed: int, name: str) -> pd.DataFrame:
+    from tqdm.auto import tqdm
+
+    data = material(scale, seed)
+    rows = data.rows(*TEST)
+    bar = tqdm(rows.itertuples(), total=len(rows), desc=f"measuring {name}, seed {seed}", unit="clip", leave=False)
+    return pd.DataFrame([_score(data, name, row) for row in bar])
+
+
+def _score(data: Draw, name: str, row) -> dict:
+    clip, topology = row.Index, data.topology
+    coefficients = predict(name, data, clip)
+    pred, truth = data.vertices(clip, coefficients), data.truth(clip)
+    numbers = evaluate(pred, truth, data.template(clip), topology.regions, topology.mm_per_unit)
+    upper = topology.regions["upper_face"]
+    numbers["upper_mm"] = vertex_error(pred[:, upper], truth[:, upper], form="distance").mean()
+    if row.emotion != "neutral":
+        neutral, full = target(data, clip, "neutral"), target(data, clip, row.emotion)
+        numbers["achieved"] = achieved(coefficients, neutral, full)
+        numbers["achieved_truth"] = achieved(data.floor[clip], neutral, full)
+    return {"seed": data.seed, "system": name, "part": row.part, "clip": row.clip, "speaker": row.actor,
+            "emotion": row.emotion, "intensity": row.intensity, **numbers}
+
+
+# Intensity ------------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=4096)
+def _target(scale: str, seed: int, clip: int, emotion: str) -> np.ndarray:
+    from lib.puppet.corpus import counterfactual
+
+    data = material(scale, seed)
+    exact = counterfactual(data.specs[clip], face_only=True, emotion=emotion, intensity=1.0)
+    return data.basis.encode(exact.oracle_vertices(FPS) - data.template(clip))
+
+
+def target(data: Draw, clip: int, emotion: str) -> np.ndarray:
+    """Coefficients (T, K) of the exact face of full intensity for the clip's own sound, without what nobody can know."""
+    return _target(data.scale, data.seed, int(clip), emotion)
+
+
+def achieved(motion: np.ndarray, neutral: np.ndarray, full: np.ndarray) -> float:
+    """Projection of (T, K) motion on the axis from neutral to full intensity; 0 = neutral, 1 = full."""
+    axis = full - neutral
+    return float(((motion - neutral) * axis).sum() / (axis**2).sum())
+
+
+def gram(data: Draw, region: str) -> np.ndarray:
+    """(K, K) matrix of inner products of the basis restricted to a region of the face."""
+    rows = data.basis.directions.reshape(len(data.basis.directions), -1, 3)[:, data.topology.regions[region]]
+    flat = rows.reshape(len(rows), -1)
+    return flat @ flat.T
+
+
+def control_curves(
+    scale: str, seed: int, names: tuple[str, ...] = ("eavanet", "eavanet/full-intensity")
+) -> pd.DataFrame:
+    """Achieved intensity for every alpha of `ALPHAS`, emotion and test clip, with cross-talk on lips and other emotions.
+
+    lips    share of the change from alpha 0 that moves the lips in another way than the true emotion does
+    others  largest share of the change that lies along the axis of another emotion, beyond what true faces share
+    """
+    return _cached(scale, seed, "control", lambda: pd.DataFrame(
+        [row for name in names for clip in material(scale, seed).rows(*TEST).index
+         for emotion in EMOTIONS[1:] for row in _curve(material(scale, seed), name, clip, emotion)]), names)
+
+
+def _curve(data: Draw, name: str, clip: int, emotion: str) -> list[dict]:
+    trained, lips = train(data.scale, data.seed, name), gram(data, "lips")
+    faces = [trained.predict(data.hidden[clip], trained.id_for(clip), emotion, alpha) for alpha in ALPHAS]
+    neutral, full = target(data, clip, "neutral"), target(data, clip, emotion)
+    row = data.table.loc[clip]
+    return [{"seed": data.seed, "system": name, "part": row.part, "clip": row.clip, "speaker": row.actor,
+             "emotion": emotion, "alpha": alpha, "achieved": achieved(face, neutral, full),
+             "lips": _lip_crosstalk(face - faces[0], full - neutral, lips),
+             "others": _emotion_crosstalk(data, clip, emotion, face - faces[0])}
+            for alpha, face in zip(ALPHAS, faces, strict=True)]
+
+
+def _lip_crosstalk(change: np.ndarray, axis: np.ndarray, lips: np.ndarray) -> float:
+    along = np.einsum("tk,kl,tl->", change, lips, axis) / max(np.einsum("tk,kl,tl->", axis, lips, axis), 1e-12)
+    beside = change - along * axis
+    return float(np.sqrt(np.einsum("tk,kl,tl->", beside, lips, beside) / max((change**2).sum(), 1e-12)))
+
+
+def _emotion_crosstalk(data: Draw, clip: int, emotion: str, change: np.ndarray) -> float:
+    neutral, axis = target(data, clip, "neutral"), target(data, clip, emotion) - target(data, clip, "neutral")
+    shares = []
+    for other in set(EMOTIONS[1:]) - {emotion}:
+        across = target(data, clip, other) - neutral
+        across = across - (across * axis).sum() / (axis**2).sum() * axis              # what only the other emotion does
+        shares.append(abs((change * across).sum()) / np.sqrt(max((across**2).sum() * (change**2).sum(), 1e-12)))
+    return float(max(shares))
+
+
+# Style embeddings -----------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=32)
+def styles(scale: str, seed: int, name: str) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+    """Rows, style embeddings (N, d) and token weights (N, heads, tokens) of all clips of the draw, training ones too."""
+    data, trained = material(scale, seed), train(scale, seed, name)
+    pairs = [trained.style(clip) for clip in data.table.index]
+    known = data.table.actor.isin(trained.speakers)
+    table = data.table.assign(known=known, seconds=[len(m) / FPS for m in data.motion])
+    return table, np.stack([style for style, _ in pairs]), np.stack([weights for _, weights in pairs])
+
+
+def swap_skill(scale: str, seed: int, name: str) -> pd.DataFrame:
+    """Skill of taking the style from another clip: error against the exact face with that clip's emotion (protocol 8).
+
+    For every unseen clip A and the next clip B of another emotion by another speaker: content of A, style of B, compared
+    with the exact face of A's sound under B's emotion and intensity; 0 = no better than A's own style.
+    """
+    return _cached(scale, seed, f"swap-{name.replace('/', '-')}", lambda: _swaps(scale, seed, name))
+
+
+def _swaps(scale: str, seed: int, name: str) -> pd.DataFrame:
+    from lib.puppet.corpus import counterfactual
+
+    data, trained = material(scale, seed), train(scale, seed, name)
+    rows, out = data.rows("unseen"), []
+    for a in rows.index:
+        differs = [rows[factor] != rows[factor][a] for factor in ("emotion", "actor", "sentence")]
+        others = rows.index[np.logical_and.reduce(differs)]
+        b = others[a % len(others)]
+        exact = counterfactual(data.specs[a], face_only=True, emotion=data.table.emotion[b],
+                               intensity=float(data.table.intensity[b]))
+        truth = data.basis.encode(exact.oracle_vertices(FPS) - data.template(a))
+        swapped, kept = (_decode_with(trained, a, style) for style in (b, a))
+        out.append({"seed": seed, "system": name, "clip": data.table["clip"][a], "speaker": data.table.actor[a],
+                    "swap_skill": 1 - np.square(swapped - truth).sum() / np.square(kept - truth).sum()})
+    return pd.DataFrame(out)
+
+
+@torch.no_grad()
+def _decode_with(trained: Trained, clip: int, reference: int) -> np.ndarray:
+    data = trained.data
+    style = torch.from_numpy(trained.style(reference)[0])[None]
+    speaker = torch.eye(len(trained.speakers))[trained.speakers.index(trained.id_for(clip))][None]
+    hidden = torch.from_numpy(data.hidden[clip])[None]
+    return trained.model.decode(hidden, speaker, style, len(data.motion[clip]))[0].numpy()
+
+
+# Prosody apart from expression ----------------------------------------------------------------------------------------
+
+
+def prosody_apart(scale: str, seed: int, names: tuple[str, ...]) -> pd.DataFrame:
+    """Unseen clips spoken neutrally or with a contradicting emotion; every system is asked for the clip's own emotion.
+
+    Errors are on the upper face, against the exact face of the requested emotion for that sound; `judge` is the share
+    of judges that recognise it from 68 landmarks. Neutral clips are left out: there is nothing to convey.
+    """
+    return _cached(scale, seed, "prosody", lambda: _prosody(scale, seed, names), names)
+
+
+def _prosody(scale: str, seed: int, names: tuple[str, ...]) -> pd.DataFrame:
+    from lib.puppet.corpus import counterfactual
+
+    data, out = material(scale, seed), []
+    rows = data.rows("unseen")
+    for clip in rows[rows.emotion != "neutral"].index:
+        for voice in ("neutral", _contradiction(rows.emotion[clip])):
+            spoken = counterfactual(data.specs[clip], voice_only=True, emotion=voice,
+                                    intensity=0.0 if voice == "neutral" else 1.0)
+            hidden = to_video_rate(foundation(scale).features(spoken.audio), frames_of(spoken.audio))
+            truth = spoken.oracle_vertices(FPS)
+            out += [_conveyed(data, name, clip, voice, hidden[: 2 * len(truth)], truth) for name in names]
+    return pd.DataFrame(out)
+
+
+def _contradiction(emotion: str) -> str:
+    return {"happy": "sad", "sad": "happy", "angry": "sad"}[emotion]
+
+
+def _conveyed(data: Draw, name: str, clip: int, voice: str, hidden: np.ndarray, truth: np.ndarray) -> dict:
+    row, upper = data.table.loc[clip], data.topology.regions["upper_face"]
+    if name == "control/static-template":
+        coefficients = np.zeros((len(truth), len(data.basis.directions)), np.float32)
+    else:
+        trained = train(data.scale, data.seed, name)
+        coefficients = trained.predict(hidden, trained.id_for(clip), row.emotion)
+    pred = data.vertices(clip, coefficients)
+    return {"seed": data.seed, "system": name, "voice": "neutral" if voice == "neutral" else "contradicting",
+            "clip": row.clip, "speaker": row.actor, "emotion": row.emotion,
+            "upper_mm": vertex_error(pred[:, upper], truth[:, upper], form="distance").mean(),
+            "judge": recognised(data, clip, pred, row.emotion)}
+
+
+def recognised(data: Draw, clip: int, vertices: np.ndarray, emotion: str) -> float:
+    """Share of the independent judges that see `emotion`, among the four, in the 68 landmarks of (T, V, 3) vertices."""
+    points = data.topology.landmarks
+    landmarks, template = vertices[:, points], data.template(clip)[points]
+    return float(np.mean([judge(landmarks, template) == emotion for judge in judges(data.scale)]))
+
+
+@lru_cache(maxsize=2)
+def judges(scale: str):
+    """Callables (landmarks, template) -> emotion, one per judge of lib/foundations.py, choosing among the four."""
+    from lib.foundations import judges as trained_judges
+
+    def seen(judge):
+        columns = [judge.emotions.index(e) for e in EMOTIONS]
+        return lambda landmarks, template: EMOTIONS[int(np.argmax(judge.predict_proba(landmarks, template)[columns]))]
+
+    return tuple(seen(judge) for judge in trained_judges(scale))
+
+
+# Reach in time --------------------------------------------------------------------------------------------------------
+
+
+def reach(
+    scale: str, seed: int, names: tuple[str, ...] = ("eavanet", "eavanet/no-gau", "eavanet/no-blstm")
+) -> pd.DataFrame:
+    """How far a change of one tenth of a second of speech features is felt: mean change of motion by distance in time.
+
+    near: 0.1 to 0.3 s away, far: above 1 s, each relative to the change at the spot. Features are replaced after the
+    speech encoder, so that only the decoder's own reach counts.
+    """
+    data = material(scale, seed)
+    return _cached(scale, seed, "reach", lambda: pd.DataFrame(
+        [_felt(data, name, clip) for name in names for clip in data.rows("unseen").index]), names)
+
+
+def _felt(data: Draw, name: str, clip: int) -> dict:
+    trained, hidden = train(data.scale, data.seed, name), data.hidden[clip]
+    middle = len(hidden) // 4                                                        # in video frames
+    changed = hidden.copy()
+    changed[2 * middle - 2 : 2 * middle + 3] = hidden.mean(0)
+    speaker, emotion = trained.id_for(clip), data.table.emotion[clip]
+    change = np.abs(trained.predict(changed, speaker, emotion) - trained.predict(hidden, speaker, emotion)).mean(1)
+    away = np.abs(np.arange(len(change)) - middle) / FPS
+    at = change[away <= 0.08].mean()
+    return {"seed": data.seed, "system": name, "clip": data.table["clip"][clip], "speaker": data.table.actor[clip],
+            "near": change[(away >= 0.1) & (away <= 0.3)].mean() / at, "far": change[away > 1].mean() / at}
