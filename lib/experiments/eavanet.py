@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lib.experiments.draw import Draw, draw
+from lib.errors import InputError
+from lib.experiments.draw import FPS, Draw, corpus, draw, foundation, frames_of, template, to_video_rate
 from lib.losses import motion_l1, style_cross_entropy, supervised_contrastive, vertex_mse, vertex_norm
 from lib.models import codetalker, eavanet, faceformer
 from lib.study import code_digest, run_folder
@@ -295,7 +296,8 @@ def _codetalker(data: Draw, system: System, size: Size, label: str, progress: bo
     _fit(motion, data, system, size, lambda batch: _vq_losses(motion, batch), {"reconstruction": 1.0, "quantiser": 1.0},
          folder / "stage1.pt", f"{label}, stage 1", progress)
     model = codetalker.CodeTalker(codetalker.Config(
-        stage1=sizes, width=size.width, subjects=_condition_width(data, system), audio_width=data.audio_width, layers=3))
+        stage1=sizes, width=size.width, subjects=_condition_width(data, system), audio_width=data.audio_width,
+        layers=3))
     model.autoencoder.load_state_dict(motion.state_dict())
 
     def losses(batch: Batch) -> dict[str, Tensor]:
@@ -303,7 +305,8 @@ def _codetalker(data: Draw, system: System, size: Size, label: str, progress: bo
         return {"vertex": vertex_mse(model.motion_of(features), batch.motion),
                 "feature": vertex_mse(features, model.true_features(batch.motion))}
 
-    log = _fit(model, data, system, size, losses, {"vertex": 1.0, "feature": 1.0}, folder / "stage2.pt", label, progress)
+    weights = {"vertex": 1.0, "feature": 1.0}
+    log = _fit(model, data, system, size, losses, weights, folder / "stage2.pt", label, progress)
     return Trained(data, system, model, log)
 
 
@@ -315,3 +318,50 @@ def _vq_losses(model: codetalker.MotionVQ, batch: Batch) -> dict[str, Tensor]:
 
 def _condition_width(data: Draw, system: System) -> int:
     return len(training_speakers(data, system)) + (0 if system.labels == "none" else len(EMOTIONS))
+
+
+class EavaNetAnimator:
+    """The trained EavaNet of a seed as the player wants it: sound in, vertices of the puppet out."""
+
+    emotions = EMOTIONS
+    fps = FPS
+
+    def __init__(self, scale: str, seed: int, name: str = "eavanet"):
+        self.trained = train(scale, seed, name)
+        self.data = self.trained.data
+        self.topology = self.data.topology
+        self.ids = {f"actor {number}": number for number in self.trained.speakers}
+        self.speakers = tuple(self.ids)
+
+    @property
+    def clips(self) -> list[tuple[str, np.ndarray]]:
+        """Name and sound (N,) of one unseen clip of every emotion."""
+        rows = self.data.rows("unseen").drop_duplicates("emotion")
+        return [(row.clip, corpus(self.data.scale)[row.index].audio) for row in rows.itertuples(index=False)]
+
+    def features(self, audio: np.ndarray) -> np.ndarray:
+        """Speech features (2T, C) of a waveform (N,) at 16 kHz; the slow part, so the last ones are kept."""
+        return _features(self.data.scale, np.asarray(audio, np.float32).tobytes())
+
+    def animate(self, audio: np.ndarray, emotion: str, alpha: float, speaker: str | None = None) -> np.ndarray:
+        """Vertices (T, V, 3) in millimetres at 25 fps; `speaker` is one of `speakers`, by default the first.
+
+        Raises InputError for an unknown emotion or speaker.
+        """
+        if speaker not in (None, *self.speakers) or emotion not in EMOTIONS:
+            raise InputError(f"speaker {speaker!r} or emotion {emotion!r} is unknown; speakers are "
+                             f"{', '.join(self.speakers)}, emotions {', '.join(EMOTIONS)}")
+        chosen = self.ids[speaker or self.speakers[0]]
+        motion = self.trained.predict(self.features(audio), chosen, emotion, alpha)
+        return self.data.basis.decode(motion) + template(chosen)
+
+
+@lru_cache(maxsize=32)
+def _features(scale: str, audio: bytes) -> np.ndarray:
+    waveform = np.frombuffer(audio, np.float32)
+    return to_video_rate(foundation(scale).features(waveform), frames_of(waveform))
+
+
+def animator(scale: str, seed: int) -> EavaNetAnimator:
+    """EavaNet ready for the playground; trains it first when it is not in the cache."""
+    return EavaNetAnimator(scale, seed)

@@ -40,7 +40,7 @@ def _cached(scale: str, seed: int, name: str, compute, *settings) -> pd.DataFram
     return cached_table(folder / f"{name}.csv", compute)
 
 
-# Predictions ----------------------------------------------------------------------------------------------------------
+# Predictions ---------------------------------------------------------------------------------------------------------
 
 
 def predict(name: str, data: Draw, clip: int) -> np.ndarray:
@@ -86,7 +86,7 @@ def _other_audio(data: Draw, clip: int) -> np.ndarray:
     return np.resize(data.hidden[other], (len(data.hidden[clip]), data.audio_width))
 
 
-# Table II and everything per clip -------------------------------------------------------------------------------------
+# Table II and everything per clip ------------------------------------------------------------------------------------
 
 
 def scores(scale: str, seed: int, names: tuple[str, ...] = (*SYSTEMS, *CONTROLS)) -> pd.DataFrame:
@@ -119,7 +119,7 @@ def _score(data: Draw, name: str, row) -> dict:
             "emotion": row.emotion, "intensity": row.intensity, **numbers}
 
 
-# Intensity ------------------------------------------------------------------------------------------------------------
+# Intensity -----------------------------------------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=4096)
@@ -190,7 +190,7 @@ def _emotion_crosstalk(data: Draw, clip: int, emotion: str, change: np.ndarray) 
     return float(max(shares))
 
 
-# Style embeddings -----------------------------------------------------------------------------------------------------
+# Style embeddings ----------------------------------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=32)
@@ -239,7 +239,7 @@ def _decode_with(trained: Trained, clip: int, reference: int) -> np.ndarray:
     return trained.model.decode(hidden, speaker, style, len(data.motion[clip]))[0].numpy()
 
 
-# Prosody apart from expression ----------------------------------------------------------------------------------------
+# Prosody apart from expression ---------------------------------------------------------------------------------------
 
 
 def prosody_apart(scale: str, seed: int, names: tuple[str, ...]) -> pd.DataFrame:
@@ -303,7 +303,7 @@ def judges(scale: str):
     return tuple(seen(judge) for judge in trained_judges(scale))
 
 
-# Reach in time --------------------------------------------------------------------------------------------------------
+# Reach in time -------------------------------------------------------------------------------------------------------
 
 
 def reach(
