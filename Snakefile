@@ -1,0 +1,109 @@
+"""The graph of the study: notebook x seed -> results.
+
+    00 (corpus, foundations) -> a paper's notebook, once per seed -> the same one over all seeds -> 06, 07 -> README
+
+A run with one seed fills the cache, in parallel with its siblings, on one thread; the run over all seeds finds
+everything there and writes tables, figures and verdicts to results/<scale>/. Notebooks and the modules they import
+are the inputs, so that a change runs again exactly what it can affect. The outputs are stamps in cache/, because
+results/laptop is part of the repository: a fresh clone has results, yet has run nothing.
+
+    python -m lib.workflow laptop            snakemake --config scale=laptop seeds=[0,1,2] --cores 2
+"""
+import sys
+
+sys.path.insert(0, workflow.basedir)
+from lib import notebooks, paths
+
+SCALE = config.get("scale", "laptop")
+SEEDS = config.get("seeds") or {"smoke": [0], "laptop": [0, 1, 2], "paper": list(range(20))}[SCALE]
+STAMPS = paths.CACHE / "workflow" / SCALE
+FIRST, LAST = "00", "06"                # before the papers; from here on notebooks read results
+NAMES = notebooks.names()
+PAPERS = [name for name in NAMES if FIRST < name[:2] < LAST]
+RUN = f"{sys.executable} -m lib.notebooks {{wildcards.name}} --scale {SCALE} --threads {{threads}}"
+
+
+def stamp(name):
+    return str(STAMPS / f"{name}.done")
+
+
+def published(name):
+    return paths.results(SCALE) / "notebooks" / f"{name}.ipynb"
+
+
+def inputs(wildcards):
+    """The notebook, the modules it imports, and the stamps of what must have run before it."""
+    name = wildcards.name
+    before = [] if name[:2] == FIRST else [n for n in NAMES if n[:2] == FIRST]
+    before += [n for n in NAMES if n[:2] < name[:2]] if name[:2] >= LAST else []
+    return [*map(str, notebooks.sources(name)), *sorted(set(map(stamp, before)))]
+
+
+def seeds_apart(name):
+    """The seeds that a notebook runs one by one before it runs over all of them."""
+    if len(SEEDS) == 1 or name not in PAPERS:
+        return []
+    declared = notebooks.parameters(notebooks.read(paths.NOTEBOOKS / f"{name}.ipynb"))
+    return SEEDS if "seeds" in declared else []
+
+
+def seed_copy(name, seed):
+    return STAMPS / f"seed{seed}" / SCALE / "notebooks" / f"{name}.ipynb"
+
+
+def seed_stamps(wildcards):
+    return [stamp(f"{wildcards.name}.seed{seed}") for seed in seeds_apart(wildcards.name)]
+
+
+for name in NAMES:                      # a result that somebody deleted is made again
+    if not published(name).exists():
+        (STAMPS / f"{name}.done").unlink(missing_ok=True)
+
+
+wildcard_constraints:
+    name=r"\d\d_\w+",
+    seed=r"\d+",
+
+
+rule study:
+    default_target: True
+    input:
+        STAMPS / "readme.done" if SCALE == "laptop" else list(map(stamp, NAMES)),
+
+
+rule one_seed:
+    input:
+        inputs,
+    output:
+        touch(STAMPS / "{name}.seed{seed}.done"),
+    threads: 1
+    params:
+        aside=lambda wildcards: STAMPS / f"seed{wildcards.seed}",
+    shell:
+        "STUDY_RESULTS={params.aside} " + RUN + " --seeds {wildcards.seed} >&2"
+
+
+rule notebook:
+    input:
+        inputs,
+        seed_stamps,
+    output:
+        touch(STAMPS / "{name}.done"),
+    threads: 2
+    params:
+        seeds=SEEDS,
+        after=lambda wildcards, input: [seed_copy(wildcards.name, seed) for seed in seeds_apart(wildcards.name)],
+    shell:
+        RUN + " --seeds {params.seeds} --after {params.after} >&2"
+
+
+rule readme:
+    input:
+        list(map(stamp, NAMES)),
+        "lib/readme.py",
+        "claims.yaml",
+        "data_manifest.yaml",
+    output:
+        touch(STAMPS / "readme.done"),
+    shell:
+        f"{sys.executable} -m lib.readme >&2"
