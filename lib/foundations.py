@@ -1,0 +1,266 @@
+"""Stand-ins for weights that cannot be shipped, trained once on the puppet corpus and cached.
+
+speech_encoder   a small wav2vec 2.0 taught phonemes, or facebook/wav2vec2-base-960h where its files are found
+judges           two emotion judges on landmarks; they never train, select or weigh a method
+
+Nothing here shares actors with the corpus: voices are actors 200 and up, the judges' faces actors 100 and up.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from lib import paths, training
+from lib.errors import InputError
+from lib.models import speech
+from lib.models.speech import SpeechEncoder, SpeechFeatures
+
+RELEASED_ENCODER = "wav2vec2-base-960h"
+SPEECH_VERSION = 1                  # raised when a change of this code changes the trained encoder
+
+
+@dataclass(frozen=True)
+class SpeechRecipe:
+    """What the small encoder hears and how long it learns."""
+
+    model: speech.Config = speech.LAPTOP
+    utterances: int = 900
+    actors: tuple[int, ...] = tuple(range(200, 224))
+    test_actors: tuple[int, ...] = tuple(range(224, 232))
+    test_utterances: int = 64
+    crop_s: float = 2.4
+    batch: int = 16
+    epochs: int = 8
+    learning_rate: float = 1.5e-3
+    halve_every: int = 3
+    frame_weight: float = 1.0
+    ctc_weight: float = 0.2
+    seed: int = 0
+
+
+SPEECH = {
+    "smoke": SpeechRecipe(speech.SMOKE, utterances=64, test_utterances=8, epochs=20, halve_every=10),
+    "laptop": SpeechRecipe(),
+    "paper": SpeechRecipe(),
+}
+TEST_EVERY = 5                      # every fifth sentence of en-ctc is heard in no training
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """Normalised audio (N,) float32, class of every frame (Ta,) and the phonemes with their centre times."""
+
+    audio: np.ndarray
+    frames: np.ndarray
+    phones: np.ndarray              # (P,) classes
+    centres_s: np.ndarray           # (P,)
+
+
+def label_frames(audio: np.ndarray, phonemes) -> Utterance:
+    """Utterance of a Speech: a phoneme of several classes is split into equal parts of its time."""
+    from lib.puppet.voice import bare
+
+    phones, centres = [], []
+    frames = np.zeros(speech.frame_count(len(audio)), np.int64)
+    middle_s = (np.arange(len(frames)) * speech.FRAME_SAMPLES + speech.FIELD_SAMPLES / 2) / speech.SAMPLE_RATE
+    for phoneme in phonemes:
+        parts = speech.classes(bare(phoneme.label))
+        edges = np.linspace(phoneme.start_s, phoneme.end_s, len(parts) + 1)
+        for part, start, end in zip(parts, edges, edges[1:], strict=False):
+            frames[(middle_s >= start) & (middle_s < end)] = part
+            phones.append(part)
+            centres.append((start + end) / 2)
+    return Utterance(speech.normalise(audio), frames, np.array(phones), np.array(centres))
+
+
+def _speak(sentences: list[str], actors: tuple[int, ...], count: int, seed: int, label: str) -> list[Utterance]:
+    """Utterances with actors, emotions and intensities drawn at random."""
+    from tqdm.auto import tqdm
+
+    from lib.puppet import voice
+    from lib.puppet.sentences import text
+
+    rng, out = np.random.default_rng([seed, count]), []
+    for i in tqdm(range(count), desc=label, leave=False):
+        emotion = list(voice.SHIFTS)[rng.integers(len(voice.SHIFTS))]
+        settings = voice.voice_settings(int(rng.choice(actors)), emotion, float(rng.uniform()), rng)
+        said = voice.speak(text(sentences[i % len(sentences)]), settings)
+        out.append(label_frames(said.audio, said.phonemes))
+    return out
+
+
+def _crop(utterance: Utterance, rng: np.random.Generator, crop_s: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Audio (N,), frame classes (Ta,) and phonemes of a random crop; exact times make crops of CTC targets possible."""
+    frames = int(crop_s * speech.RATE_HZ)
+    samples = (frames - 1) * speech.FRAME_SAMPLES + speech.FIELD_SAMPLES
+    audio = np.pad(utterance.audio, (0, max(0, samples - len(utterance.audio))))
+    labels = np.pad(utterance.frames, (0, max(0, frames - len(utterance.frames))))
+    first = int(rng.integers(0, speech.frame_count(len(audio)) - frames + 1))
+    start_s, end_s = first / speech.RATE_HZ, (first + frames) / speech.RATE_HZ
+    inside = (utterance.centres_s >= start_s) & (utterance.centres_s < end_s)
+    start = first * speech.FRAME_SAMPLES
+    return audio[start : start + samples], labels[first : first + frames], utterance.phones[inside]
+
+
+def _batches(utterances: list[Utterance], recipe: SpeechRecipe):
+    """One epoch: every utterance once, cropped anew, with noise 15 to 40 dB below the speech."""
+
+    def batches(rng: np.random.Generator):
+        order = rng.permutation(len(utterances))
+        for some in np.array_split(order, max(1, len(order) // recipe.batch)):
+            audio, frames, phones = zip(*(_crop(utterances[i], rng, recipe.crop_s) for i in some), strict=True)
+            audio = np.stack(audio)
+            noise = rng.standard_normal(audio.shape, np.float32) * 10 ** (-rng.uniform(15, 40, (len(audio), 1)) / 20)
+            yield (
+                torch.from_numpy((audio + noise).astype(np.float32)),
+                torch.from_numpy(np.stack(frames)),
+                torch.from_numpy(np.concatenate(phones)),
+                torch.tensor([len(p) for p in phones]),
+            )
+
+    return batches
+
+
+def _phoneme_losses(model: SpeechEncoder):
+    """CTC (Graves et al. 2006) and the class of each frame; both have the same solution, the second is found sooner."""
+
+    def losses(batch: tuple[Tensor, Tensor, Tensor, Tensor]) -> dict[str, Tensor]:
+        audio, frames, phones, counts = batch
+        log_p = model(audio).log_softmax(-1)                                     # (B, Ta, 1 + P)
+        lengths = torch.full((len(audio),), log_p.shape[1])
+        ctc = functional.ctc_loss(log_p.transpose(0, 1), phones, lengths, counts, zero_infinity=True)
+        return {"frame": functional.nll_loss(log_p.flatten(0, 1), frames.flatten()), "ctc": ctc}
+
+    return losses
+
+
+def _key(recipe, *extra: str) -> str:
+    """Name of a trained foundation: hash of everything its numbers depend on."""
+    settings = json.dumps([asdict(recipe), *extra], sort_keys=True)
+    return hashlib.sha256(settings.encode()).hexdigest()[:12]
+
+
+def _speech_key(recipe: SpeechRecipe) -> str:
+    from lib.puppet import sentences, voice
+
+    return _key(recipe, str(SPEECH_VERSION), "".join(sentences.BANKS["en-ctc"]), repr(voice.SHIFTS))
+
+
+def speech_encoder(scale: str, *, pretrained: bool = True) -> SpeechFeatures:
+    """Speech features of a scale ("smoke", "laptop", "paper").
+
+    The released wav2vec2-base-960h where the asset of that name is found (never downloaded here), else the small
+    encoder, trained at the first call and cached. `pretrained=False`: the same encoder with random weights.
+    """
+    if scale not in SPEECH:
+        raise InputError(f"scale {scale!r}: unknown; expected one of {', '.join(SPEECH)}")
+    folder = paths.find_asset(RELEASED_ENCODER)
+    if pretrained and folder is not None:
+        return _released(str(folder))
+    if not pretrained:
+        model = _fresh(SPEECH[scale])
+        return SpeechFeatures("small wav2vec 2.0, random weights", model.encoder, released=False)
+    trained = _trained(scale)
+    return SpeechFeatures(f"small wav2vec 2.0, phonemes of puppets ({scale})", trained.encoder, released=False)
+
+
+@cache
+def _released(folder: str) -> SpeechFeatures:
+    """facebook/wav2vec2-base-960h from local files alone."""
+    from transformers import Wav2Vec2Model
+
+    try:
+        model = Wav2Vec2Model.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        expected = "expected config.json and model.safetensors or pytorch_model.bin of facebook/wav2vec2-base-960h"
+        raise InputError(f"{folder}: no speech encoder ({error}); {expected}") from error
+    return SpeechFeatures("facebook/wav2vec2-base-960h", model, released=True)
+
+
+def _fresh(recipe: SpeechRecipe) -> SpeechEncoder:
+    training.seed_everything(recipe.seed)
+    return SpeechEncoder(recipe.model)
+
+
+@cache
+def _trained(scale: str) -> SpeechEncoder:
+    """The small encoder of a scale; resumes a killed training, reads a finished one."""
+    recipe = SPEECH[scale]
+    model, checkpoint = _fresh(recipe), _speech_path(recipe)
+    if not _finished(checkpoint):
+        _train_speech(model, recipe, checkpoint)
+        _finish(checkpoint, phone_errors(model, recipe))
+    training.load(checkpoint, model)
+    return model
+
+
+def _train_speech(model: SpeechEncoder, recipe: SpeechRecipe, checkpoint: Path) -> None:
+    heard = _speak(_training_sentences(), recipe.actors, recipe.utterances, recipe.seed, "speaking for the encoder")
+    fit = training.Recipe(recipe.epochs, recipe.learning_rate, recipe.halve_every, clip_norm=1.0)
+    training.fit(
+        model, _batches(heard, recipe), _phoneme_losses(model), fit, seed=recipe.seed, checkpoint=checkpoint,
+        weights={"frame": recipe.frame_weight, "ctc": recipe.ctc_weight}, label="speech encoder",
+    )  # fmt: skip
+
+
+def _training_sentences() -> list[str]:
+    from lib.puppet.sentences import ids
+
+    return [s for i, s in enumerate(ids("en-ctc")) if i % TEST_EVERY != 0]
+
+
+def _test_sentences() -> dict[str, list[str]]:
+    """Sentences never heard: of the same grammar (known words), and written ones with other words."""
+    from lib.puppet.sentences import ids
+
+    return {"grammar": list(ids("en-ctc"))[::TEST_EVERY], "written": list(ids("en-judge"))}
+
+
+@torch.inference_mode()
+def phone_errors(model: SpeechEncoder, recipe: SpeechRecipe) -> dict[str, float]:
+    """Phone error rate on actors and sentences never heard, by kind of sentence."""
+    assert not set(recipe.actors) & set(recipe.test_actors)
+    model.eval()
+    rates = {}
+    for kind, sentences in _test_sentences().items():
+        said = _speak(sentences, recipe.test_actors, recipe.test_utterances, recipe.seed + 1, f"testing: {kind}")
+        guesses = [speech.greedy_decode(model(torch.from_numpy(u.audio)[None])[0]) for u in said]
+        rates[kind] = speech.phone_error_rate(guesses, [u.phones.tolist() for u in said])
+    return rates
+
+
+def _speech_path(recipe: SpeechRecipe) -> Path:
+    return paths.CACHE / "foundations" / f"speech-{_speech_key(recipe)}.pt"
+
+
+def _finished(checkpoint: Path) -> bool:
+    return checkpoint.exists() and checkpoint.with_suffix(".json").exists()
+
+
+def _finish(checkpoint: Path, scores: dict) -> None:
+    """Scores beside the checkpoint: they mark it as complete."""
+    with paths.write_aside(checkpoint.with_suffix(".json")) as aside:
+        aside.write_text(json.dumps(scores, indent=1))
+
+
+def report(scale: str):
+    """DataFrame of every foundation in use at a scale: foundation, measure, on what, value."""
+    import pandas as pd
+
+    return pd.DataFrame(_speech_rows(scale), columns=["foundation", "measure", "on", "value"])
+
+
+def _speech_rows(scale: str) -> list[tuple[str, str, str, float]]:
+    features = speech_encoder(scale)
+    if features.released:
+        return [(features.name, "released weights", "not measured here", float("nan"))]
+    scores = json.loads(_speech_path(SPEECH[scale]).with_suffix(".json").read_text())
+    return [(features.name, "phone error rate", f"unheard actors, unheard {kind} sentences", rate)
+            for kind, rate in scores.items()]
