@@ -260,4 +260,5 @@ def touch_teeth(rig: np.ndarray, contact: np.ndarray) -> np.ndarray:
 
 
 def _limit(curve: np.ndarray, ceiling: float, contact: np.ndarray) -> np.ndarray:
-    return (1 - contact) * curve + contact * np.minimum(curve, ceiling)
+    """The curve (T,), saturating softly at `ceiling` where contact is complete."""
+    return (1 - contact) * curve + contact * ceiling * np.tanh(curve / ceiling)
