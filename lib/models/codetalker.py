@@ -50,6 +50,7 @@ class VQConfig:
     code_width: int = 128
     codebook: int = 256
     slope: float = 0.2  # LeakyReLU
+    affine: bool = False  # learned scale and shift after the instance norm
     code_projection: bool = True  # linear layers between width and codes; BIWI only
     output_bias: bool = False  # VOCASET has one
     dropout: float = 0.1
@@ -109,10 +110,18 @@ def perplexity(index: Tensor, codebook: int) -> Tensor:
     return torch.exp(-(share * torch.log(share + 1e-10)).sum())
 
 
-def over_time(x: Tensor) -> Tensor:
-    """Instance norm: every clip and channel of (B, T, C) to zero mean and unit variance over time."""
-    # one frame has no variance and gives zeros, which equals the released trick of doubling the first frame
-    return (x - x.mean(1, keepdim=True)) * (x.var(1, correction=0, keepdim=True) + NORM_EPS).rsqrt()
+class InstanceNorm(nn.Module):
+    """Every clip and channel of (B, T, C) to zero mean and unit variance over time; weights only where affine."""
+
+    def __init__(self, width: int, affine: bool):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width)) if affine else None
+        self.bias = nn.Parameter(torch.zeros(width)) if affine else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        # one frame has no variance and gives zeros, which equals the released trick of doubling the first frame
+        x = (x - x.mean(1, keepdim=True)) * (x.var(1, correction=0, keepdim=True) + NORM_EPS).rsqrt()
+        return x if self.weight is None else x * self.weight + self.bias
 
 
 class Attention(nn.Module):
@@ -193,9 +202,17 @@ class LinearEmbedding(nn.Module):
         return self.net(x)
 
 
-def convolution(config: VQConfig) -> nn.Sequential:
-    conv = nn.Conv1d(config.width, config.width, 5, padding=2, padding_mode="replicate")
-    return nn.Sequential(nn.Sequential(conv, nn.LeakyReLU(config.slope)))
+class Convolution(nn.Sequential):
+    """(B, T, d) -> (B, T, d): five frames wide, the ends repeated, then instance norm; key names as released."""
+
+    def __init__(self, config: VQConfig):
+        conv = nn.Conv1d(config.width, config.width, 5, padding=2, padding_mode="replicate")
+        norm = InstanceNorm(config.width, config.affine)
+        super().__init__(nn.ModuleList([conv, nn.LeakyReLU(config.slope), norm]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        conv, activation, norm = self[0]
+        return norm(activation(conv(x.mT).mT))
 
 
 def with_positions(x: Tensor, config: VQConfig, training: bool) -> Tensor:
@@ -211,15 +228,15 @@ class MotionEncoder(nn.Module):
         super().__init__()
         self.config = config
         self.vertice_mapping = nn.Sequential(nn.Linear(config.motion_width, config.width), nn.LeakyReLU(config.slope))
-        self.squasher = convolution(config)
+        self.squasher = Convolution(config)
         self.encoder_linear_embedding = LinearEmbedding(config.width, config.width)
         self.encoder_transformer = Transformer(config)
         codes = config.codes_per_frame * config.code_width
         self.encoder_linear_embedding_post = LinearEmbedding(config.width, codes) if config.code_projection else None
 
     def forward(self, motion: Tensor) -> Tensor:
-        x = over_time(self.squasher(self.vertice_mapping(motion).mT).mT)
-        x = with_positions(self.encoder_linear_embedding(x), self.config, self.training)
+        x = self.encoder_linear_embedding(self.squasher(self.vertice_mapping(motion)))
+        x = with_positions(x, self.config, self.training)
         x = self.encoder_transformer(x)
         return self.encoder_linear_embedding_post(x) if self.encoder_linear_embedding_post else x
 
@@ -232,14 +249,14 @@ class MotionDecoder(nn.Module):
         self.config = config
         codes = config.codes_per_frame * config.code_width
         self.decoder_linear_embedding_pre = LinearEmbedding(codes, config.width) if config.code_projection else None
-        self.expander = convolution(config)
+        self.expander = Convolution(config)
         self.decoder_linear_embedding = LinearEmbedding(config.width, config.width)
         self.decoder_transformer = Transformer(config)
         self.vertice_map_reverse = nn.Linear(config.width, config.motion_width, bias=config.output_bias)
 
     def forward(self, codes: Tensor) -> Tensor:
-        x = over_time(self.expander(self.pre(codes).mT).mT)
-        return self.vertice_map_reverse(self.decoder_transformer(self.embed(x)))
+        x = self.embed(self.expander(self.pre(codes)))
+        return self.vertice_map_reverse(self.decoder_transformer(x))
 
     def pre(self, codes: Tensor) -> Tensor:
         return self.decoder_linear_embedding_pre(codes) if self.decoder_linear_embedding_pre else codes
@@ -256,6 +273,7 @@ class GrowingDecoder:
 
     def __init__(self, decoder: MotionDecoder):
         self.decoder = decoder
+        self.conv, self.activation, self.norm = decoder.expander[0]
         self.inputs: list[Tensor] = []  # (B, d) each, before the convolution
         self.outputs: list[Tensor] = []  # (B, d) each, after the convolution, before the norm over time
 
@@ -266,16 +284,15 @@ class GrowingDecoder:
         fresh = self.convolve_end()
         # the end is padded by repeating the last frame, so the two frames before it change as well
         self.outputs[-len(fresh) :] = fresh
-        x = self.decoder.embed(over_time(torch.stack(self.outputs, 1)))
+        x = self.decoder.embed(self.norm(torch.stack(self.outputs, 1)))
         return self.decoder.decoder_transformer.last(x)
 
     def convolve_end(self) -> list[Tensor]:
         """Convolution outputs of the last three frames, or of all where there are fewer."""
         last = len(self.inputs) - 1
         window = torch.stack([self.inputs[min(max(i, 0), last)] for i in range(last - 4, last + 3)], 2)  # (B, d, 7)
-        conv, activation = self.decoder.expander[0]
         patches = window.unfold(2, 5, 1).transpose(1, 2).flatten(2)  # (B, 3, 5 d): as a product, far faster than conv1d
-        result = activation(F.linear(patches, conv.weight.flatten(1), conv.bias))
+        result = self.activation(F.linear(patches, self.conv.weight.flatten(1), self.conv.bias))
         return list(result.unbind(1))[-min(3, last + 1) :]
 
 

@@ -1,0 +1,568 @@
+"""Compare our models with stored outputs of the official programs: `python -m lib.parity FOLDER ...`.
+
+A case (format parity/1) is a pair NAME.json + NAME.safetensors: weights under the official key names (stored, or
+regenerated from a seed), inputs, and the official outputs. Every case below the folders is run, one line each; it is
+equal when |ours - official| <= atol + rtol * |official| everywhere, integers and truth values are equal, and infinities
+stand in the same places. Other JSON files (tables of keys, measurements) are named and left out. A system without a
+runner, or a case whose extra asset is absent, is skipped with the reason.
+
+Exit status: 0 all cases run are equal, 1 a case differs or is malformed, 2 no case was found.
+
+A system is added by a class in `RUNNERS` whose attributes are the names of the outputs.
+"""
+
+import argparse
+import json
+import re
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from lib.errors import AssetMissing, InputError
+from lib.models import codetalker, faceformer, parts
+from lib.paths import asset
+
+FORMAT = "parity/1"
+RULES = ("normal", "abs_normal", "const", "keep")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One stored case; tensors by name without their prefix."""
+
+    path: Path
+    description: Mapping[str, Any]
+    tensors: Mapping[str, Tensor]
+
+    @property
+    def system(self) -> str:
+        return self.description["system"]
+
+    @property
+    def name(self) -> str:
+        return f"{self.system}/{self.description['case']}"
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        return self.description["config"]
+
+    @property
+    def seed(self) -> int:
+        return self.description["seed"]
+
+    @property
+    def tolerance(self) -> tuple[float, float]:
+        """Absolute and relative."""
+        checks = self.description["checks"]
+        return float(checks["suggested_atol"]), float(checks.get("suggested_rtol", 1e-5))
+
+    def part(self, prefix: str) -> dict[str, Tensor]:
+        """Tensors called "prefix.name", by name."""
+        return {key.removeprefix(prefix + "."): t for key, t in self.tensors.items() if key.startswith(prefix + ".")}
+
+    @cached_property
+    def inputs(self) -> dict[str, Tensor]:
+        plain = {k: torch.tensor(v["value"]) for k, v in self.description["inputs"].items() if "value" in v}
+        return plain | self.part("input")
+
+    @cached_property
+    def outputs(self) -> dict[str, Tensor]:
+        return self.part("output")
+
+    def weights(self) -> dict[str, Tensor]:
+        """Official weights by official key; raises InputError if a checksum of regenerated ones is wrong."""
+        if self.description["weights"] == "stored":
+            return self.part("weight")
+        return dict(seeded_weights(self.description["weight_spec"], self.seed, str(self.path)))
+
+
+def read_case(path: Path) -> Case | None:
+    """The case described by a JSON file, or None if the file is no test case; InputError if it is malformed."""
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not readable as JSON ({error}); copy the file again") from error
+    if not isinstance(description, dict) or "format" not in description:
+        return None
+    if description["format"] != FORMAT:
+        raise InputError(f"{path}: format {description['format']!r}; this program reads {FORMAT!r}")
+    check_description(path, description)
+    case = Case(path, description, read_tensors(path.with_suffix(".safetensors")))
+    check_outputs(case)
+    return case
+
+
+def check_description(path: Path, description: Mapping[str, Any]) -> None:
+    """Raise InputError unless the fields every case needs are there, with the right kind of value."""
+    kinds = {"system": str, "case": str, "config": dict, "inputs": dict, "outputs": dict, "checks": dict}
+    for field, kind in kinds.items():
+        if not isinstance(description.get(field), kind):
+            raise InputError(f"{path}: field {field!r} is missing or no {kind.__name__}")
+    if not isinstance(description["checks"].get("suggested_atol"), int | float):
+        raise InputError(f"{path}: checks.suggested_atol (a number) is missing")
+    if description.get("weights") not in (None, "stored", "seeded"):
+        raise InputError(f"{path}: weights is {description['weights']!r}; expected 'stored', 'seeded' or null")
+    if description.get("weights") == "seeded" and not isinstance(description.get("weight_spec"), list):
+        raise InputError(f"{path}: weights are seeded but weight_spec (a list) is missing")
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    if not path.exists():
+        raise InputError(f"{path}: missing; every case needs its tensors beside its JSON file")
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path}: not a readable safetensors file ({error}); copy it again") from error
+
+
+def check_outputs(case: Case) -> None:
+    """Raise InputError unless the stored outputs are those announced, in name and shape."""
+    announced = case.description["outputs"]
+    if not announced or set(announced) != set(case.outputs):
+        different = sorted(set(announced) ^ set(case.outputs)) or ["there is none"]
+        raise InputError(f"{case.path}: announced and stored outputs differ: {', '.join(different)}")
+    for name, entry in announced.items():
+        stored = list(case.outputs[name].shape)
+        if stored != list(entry.get("shape", stored)):
+            raise InputError(f"{case.path}: output {name} is announced as {entry['shape']}, stored as {stored}")
+
+
+def seeded_weights(spec: list, seed: int, source: str) -> Iterator[tuple[str, Tensor]]:
+    """Regenerate weights row by row: m + c * z, z standard normal of the generator [seed, row]; checksums verified."""
+    for row, entry in enumerate(spec):
+        if len(entry) < 3 or entry[2] not in RULES:
+            raise InputError(f"{source}: row {row} of weight_spec has no key, shape and rule ({', '.join(RULES)})")
+        if entry[2] == "keep":
+            continue
+        if len(entry) != 7:
+            raise InputError(f"{source}: row {row} of weight_spec has {len(entry)} columns, expected 7")
+        key, shape, rule, mean, scale, total, first = entry
+        values = seeded_values(np.random.default_rng([seed, row]), shape, rule, mean, scale)
+        check_sums(values, total, first, f"{source}: {key}")
+        yield key, torch.from_numpy(values)
+
+
+def seeded_values(generator: np.random.Generator, shape, rule: str, mean: float, scale: float) -> np.ndarray:
+    if rule == "const":
+        return np.full(shape, mean, dtype=np.float32)
+    normal = generator.standard_normal(shape)
+    return np.asarray(mean + scale * (np.abs(normal) if rule == "abs_normal" else normal), dtype=np.float32)
+
+
+def check_sums(values: np.ndarray, total: float, first: list[float], what: str) -> None:
+    """Raise InputError unless the float64 sum and the first three values are as written in the case."""
+    wide = values.astype(np.float64)
+    # summation order is free: allow the rounding of float64, far below the effect of one wrong float32
+    slack = 1e-9 * (1 + np.abs(wide).sum())
+    if abs(wide.sum() - total) > slack or not np.allclose(values.ravel()[: len(first)], first, rtol=1e-6, atol=1e-9):
+        raise InputError(
+            f"{what}: regenerated weights do not have the written checksum (sum {wide.sum()!r}, {total!r})"
+        )
+
+
+# Runners: an attribute for every output -------------------------------------------------------------------------------
+
+
+def is_biwi(config: Mapping[str, Any], source: Path) -> bool:
+    """True for the BIWI form of a model, False for the VOCASET form; InputError otherwise."""
+    dataset = str(config.get("dataset", "")).lower()
+    if dataset not in ("biwi", "vocaset"):
+        raise InputError(f"{source}: config.dataset is {config.get('dataset')!r}; expected 'BIWI' or 'vocaset'")
+    return dataset == "biwi"
+
+
+def built(model: nn.Module, case: Case) -> nn.Module:
+    """The model with the weights of the case, ready to be evaluated."""
+    parts.load_official(model, case.weights(), source=str(case.path))
+    return model.eval()
+
+
+class Masks:
+    """Attention masks and positional tables: outputs are asked for by names such as mask_6_heads_period_30."""
+
+    def __init__(self, case: Case):
+        self.case = case
+
+    def __getattr__(self, name: str) -> Tensor:
+        shape = self.case.outputs[name].shape if name in self.case.outputs else ()
+        if found := re.fullmatch(r"encoding_period_(\d+)", name):
+            return parts.periodic_encoding(shape[0], int(found[1]), shape[1])
+        if found := re.fullmatch(r"mask_(?:(\d+)_heads_)?period_(\d+)(?:_row_(\d+))?", name):
+            heads, period = int(found[1] or self.case.config["heads"]), int(found[2])
+            whole = parts.causal_bias(shape[-1], period, heads)
+            return whole if found[3] is None else whole[:, int(found[3])]
+        if found := re.fullmatch(r"alignment_(biwi|vocaset)\w*", name):
+            return parts.alignment_mask(*shape, per_frame=2 if found[1] == "biwi" else 1)
+        raise InputError(f"no rule for output {name!r}")
+
+
+class FaceFormerOutputs:
+    """Outputs of FaceFormer by their names in the cases."""
+
+    def __init__(self, case: Case):
+        self.case, self.inputs = case, case.inputs
+        self.model = built(faceformer.FaceFormer(faceformer_config(case)), case)
+        self.style, self.template = self.inputs["one_hot"], self.inputs["template"][:, None]
+
+    @cached_property
+    def audio_hidden_free_length(self) -> Tensor:
+        return self.model.encode_audio(self.inputs["audio"])
+
+    @cached_property
+    def audio_hidden_given_length(self) -> Tensor:
+        return self.model.encode_audio(self.inputs["audio"], self.inputs["vertices"].shape[1])
+
+    @cached_property
+    def truth(self) -> Tensor:
+        # the official program cuts the truth where the audio ends first
+        return self.inputs["vertices"][
+            :, : self.audio_hidden_given_length.shape[1] // self.model.config.audio_per_frame
+        ]
+
+    @cached_property
+    def predict(self) -> Tensor:
+        return self.model.predict(self.inputs["audio"], self.inputs["template"], self.style)
+
+    @cached_property
+    def teacher_forced(self) -> Tensor:
+        motion = self.truth - self.template
+        return self.template + self.model.teacher_forced(self.audio_hidden_given_length, self.style, motion)
+
+    @cached_property
+    def training_autoregressive(self) -> Tensor:
+        return self.template + self.model.decode(self.audio_hidden_given_length, self.style, self.truth.shape[1])
+
+    @property
+    def teacher_forced_loss(self) -> Tensor:
+        return nn.functional.mse_loss(self.teacher_forced, self.truth)[None]
+
+    @property
+    def training_autoregressive_loss(self) -> Tensor:
+        return nn.functional.mse_loss(self.training_autoregressive, self.truth)[None]
+
+
+def faceformer_config(case: Case) -> faceformer.Config:
+    c, biwi = case.config, is_biwi(case.config, case.path)
+    return faceformer.Config(
+        motion_width=c["vertice_dim"], width=c["feature_dim"], period=c["period"], subjects=c["subjects"],
+        heads=c.get("heads", 4), ffn=c.get("ffn"), layers=c.get("num_layers", 1), fps=25.0 if biwi else 30.0,
+        audio_per_frame=2 if biwi else 1, audio_width=c["wav2vec2"]["hidden_size"], wav2vec2=c["wav2vec2"],
+    )  # fmt: skip
+
+
+class Stage1Outputs:
+    """Outputs of the motion auto-encoder of CodeTalker by their names in the cases."""
+
+    def __init__(self, case: Case):
+        self.case, self.inputs = case, case.inputs
+        self.model = built(codetalker.MotionVQ(vq_config(case)), case)
+        self.template = self.inputs["template"][:, None]
+        motion = stage1_vertices(case) - self.template
+        self.reconstructed, self.features, self.codes = self.model(motion)
+
+    @property
+    def encoder_output(self) -> Tensor:
+        return self.features
+
+    @property
+    def code_index(self) -> Tensor:
+        return self.codes.index.flatten()
+
+    @property
+    def quantised(self) -> Tensor:
+        config = self.model.config
+        return self.codes.values.unflatten(-1, (config.codes_per_frame, config.code_width)).flatten(1, 2).mT
+
+    @property
+    def quantiser_loss(self) -> Tensor:
+        return codetalker.quantiser_loss(self.features, self.codes.values)[None]
+
+    @property
+    def perplexity(self) -> Tensor:
+        return codetalker.perplexity(self.codes.index, self.model.config.codebook)[None]
+
+    @property
+    def reconstruction(self) -> Tensor:
+        return self.template + self.reconstructed
+
+    @property
+    def decoded_random_codes(self) -> Tensor:
+        features = self.inputs["random_features"]
+        return self.model.decode(features.reshape(len(features), -1, self.features.shape[-1]))
+
+    @property
+    def decoded_prefix(self) -> Tensor:
+        return self.model.decode(self.codes.values[:, : self.codes.values.shape[1] // 2])
+
+
+def stage1_vertices(case: Case) -> Tensor:
+    """Stored vertices, or template + scale * noise of the generator seed + 1 as the case's config writes it."""
+    if "vertices" in case.inputs:
+        return case.inputs["vertices"]
+    found = re.match(r"template \+ ([\d.]+) \* default_rng\(seed\+1\)", str(case.config.get("vertices")))
+    if not found or "frames" not in case.config:
+        raise InputError(f"{case.path}: vertices are neither stored nor described by a known rule")
+    shape = (1, case.config["frames"], case.config["in_dim"])
+    noise = float(found[1]) * np.random.default_rng(case.seed + 1).standard_normal(shape)
+    return case.inputs["template"][:, None] + torch.from_numpy(noise.astype(np.float32))
+
+
+def vq_config(case: Case) -> codetalker.VQConfig:
+    c, biwi = case.config, is_biwi(case.config, case.path)
+    if c.get("quant_factor", 0):
+        raise InputError(
+            f"{case.path}: quant_factor above 0 (fewer codes than frames) is in no published model; not built"
+        )
+    return codetalker.VQConfig(
+        motion_width=c["in_dim"], width=c["hidden_size"], layers=c["num_hidden_layers"], heads=c["num_attention_heads"],
+        ffn=c["intermediate_size"], codes_per_frame=c["face_quan_num"], code_width=c["zquant_dim"],
+        codebook=c["n_embed"], slope=c["neg"], affine=c.get("INaffine", False), code_projection=biwi, output_bias=not biwi,
+    )  # fmt: skip
+
+
+class Stage2Outputs:
+    """Outputs of speech to codes of CodeTalker by their names in the cases."""
+
+    def __init__(self, case: Case):
+        self.case, self.inputs = case, case.inputs
+        self.model = built(codetalker.CodeTalker(codetalker_config(case)), case)
+        self.style, self.template = self.inputs["one_hot"], self.inputs["template"][:, None]
+
+    @cached_property
+    def hidden(self) -> Tensor:
+        return self.model.encode_audio(self.inputs["audio"], self.inputs["vertices"].shape[1])
+
+    @cached_property
+    def motion(self) -> Tensor:
+        frames = self.hidden.shape[1] // self.model.config.audio_per_frame
+        return self.inputs["vertices"][:, :frames] - self.template
+
+    @cached_property
+    def features(self) -> Tensor:
+        return self.model.teacher_forced_features(self.hidden, self.style, self.motion)
+
+    @cached_property
+    def true_features(self) -> Tensor:
+        return self.model.true_features(self.motion)
+
+    def by_code(self, features: Tensor) -> Tensor:
+        """(B, T, H*C) as the official (B, T*H, C)."""
+        return features.unflatten(-1, (-1, self.model.config.stage1.code_width)).flatten(1, 2)
+
+    @property
+    def teacher_forced_features(self) -> Tensor:
+        return self.by_code(self.features)
+
+    @property
+    def true_quantised_features(self) -> Tensor:
+        return self.by_code(self.true_features)
+
+    @cached_property
+    def teacher_forced(self) -> Tensor:
+        return self.template + self.model.motion_of(self.features)
+
+    @property
+    def loss_motion(self) -> Tensor:
+        return nn.functional.mse_loss(self.teacher_forced, self.motion + self.template)[None]
+
+    @property
+    def loss_feature(self) -> Tensor:
+        return nn.functional.mse_loss(self.features, self.true_features)[None]
+
+    @cached_property
+    def predict(self) -> Tensor:
+        return self.model.predict(self.inputs["audio"], self.inputs["template"], self.style)
+
+    @property
+    def predict_style_mix(self) -> Tensor:
+        mix = 0.3 * self.style + 0.7 * self.inputs["one_hot2"]
+        return self.model.predict(self.inputs["audio"], self.inputs["template"], mix)
+
+
+def codetalker_config(case: Case) -> codetalker.Config:
+    c, biwi = case.config, is_biwi(case.config, case.path)
+    return codetalker.Config(
+        stage1=vq_config(case), width=c["feature_dim"], period=c["period"], subjects=case.inputs["one_hot"].shape[1],
+        layers=c["num_layers"], heads=c["n_head"], fps=25.0 if biwi else 30.0, audio_per_frame=2 if biwi else 1,
+        audio_width=c["wav2vec2"]["hidden_size"], wav2vec2=c["wav2vec2"],
+    )  # fmt: skip
+
+
+class MetricOutputs:
+    """LVE and FDD of CodeTalker's script on regenerated clips; needs the published regions of the BIWI mesh."""
+
+    def __init__(self, case: Case):
+        lips, upper = (read_indices(asset(f"biwi_topology/regions/{name}.txt")) for name in ("lve", "fdd"))
+        from lib import metrics
+
+        predicted, true, templates = zip(*regenerated_clips(case), strict=True)
+        self.scores = metrics.codetalker_scores(predicted, true, templates, lips, upper)
+
+    def __getattr__(self, name: str) -> Tensor:
+        if name not in self.scores:
+            raise InputError(f"no rule for output {name!r}")
+        return torch.from_numpy(np.atleast_1d(self.scores[name]))
+
+
+def read_indices(path: Path) -> np.ndarray:
+    return np.array([int(word) for word in path.read_text().replace(",", " ").split()])
+
+
+def regenerated_clips(case: Case) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Predicted and true vertices and template of each clip, by the rule that the config states in words."""
+    config, dtype = case.config, np.dtype(case.config["dtype_of_arrays"])
+    scales = [float(number) for number in re.findall(r"([\d.]+) \* default_rng", config["generation"])]
+    if len(scales) != 3:
+        raise InputError(f"{case.path}: config.generation does not name the three scales of its noise")
+    for s, subject in enumerate(config["subjects"]):
+        shape = (config["vertices"], 3)
+        template = (scales[0] * np.random.default_rng([case.seed, s]).standard_normal(shape)).astype(dtype)
+        for e, sentence in enumerate(config["sentences"]):
+            frames = config["frames_true_and_predicted"][f"{subject}_{sentence}"]
+            true, predicted = (
+                (template + scale * np.random.default_rng([case.seed, s, e, i]).standard_normal((n, *shape))).astype(
+                    dtype
+                )
+                for i, (n, scale) in enumerate(zip(frames, scales[1:], strict=True))
+            )
+            yield predicted, true, template
+
+
+def faceformer_runner(case: Case):
+    return Masks(case) if case.description["weights"] is None else FaceFormerOutputs(case)
+
+
+def codetalker_runner(case: Case):
+    if "dtype_of_arrays" in case.config:
+        return MetricOutputs(case)
+    return Stage2Outputs(case) if "wav2vec2" in case.config else Stage1Outputs(case)
+
+
+RUNNERS = {"faceformer": faceformer_runner, "codetalker": codetalker_runner}
+
+
+# Comparison -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Result:
+    """Outcome of one case: `status` is "equal", "DIFFERS", "ERROR" or "skipped"."""
+
+    name: str
+    status: str
+    detail: str
+
+
+def output(runner: Any, name: str) -> Tensor:
+    """Output of a runner by name; "..._every_61st" and "..._frame_mean" are made from the whole output."""
+    if found := re.fullmatch(r"(\w+)_every_(\d+)(?:st|nd|rd|th)", name):
+        return output(runner, found[1])[..., :: int(found[2])]
+    if found := re.fullmatch(r"(\w+)_frame_mean", name):
+        return output(runner, found[1]).mean(-1)
+    if not hasattr(type(runner), name) and not isinstance(runner, Masks | MetricOutputs):
+        raise InputError(f"no rule for output {name!r}")
+    return getattr(runner, name)
+
+
+def difference(ours: Tensor, official: Tensor, atol: float, rtol: float) -> tuple[float, float]:
+    """Largest absolute difference, and the largest as a multiple of its tolerance (inf where none is allowed)."""
+    if ours.shape != official.shape:
+        raise InputError(f"shape {tuple(ours.shape)}, official {tuple(official.shape)}")
+    if not official.is_floating_point():
+        wrong = (ours != official).sum().item()
+        return float(wrong), float("inf") if wrong else 0.0
+    ours, official = ours.double(), official.double()
+    odd = ~(torch.isfinite(ours) & torch.isfinite(official))
+    if not torch.equal(ours[odd].nan_to_num(7.0), official[odd].nan_to_num(7.0)):
+        return float("inf"), float("inf")
+    gap = torch.where(odd, 0.0, (ours - official).abs()).nan_to_num(0.0)
+    allowed = torch.where(odd, 1.0, atol + rtol * official.abs())
+    share = torch.where(gap > 0, gap / allowed, 0.0)
+    return gap.max().item(), share.max().item()
+
+
+def compare(case: Case) -> Result:
+    """Run a case and compare all its outputs."""
+    atol, rtol = case.tolerance
+    with torch.no_grad():
+        runner = RUNNERS[case.system](case)
+        gaps = {name: difference(output(runner, name), case.outputs[name], atol, rtol) for name in case.outputs}
+    largest, worst = max(gaps, key=lambda n: gaps[n][0]), max(gaps, key=lambda n: gaps[n][1])
+    detail = f"{len(gaps)} outputs, largest difference {gaps[largest][0]:.1e} ({largest})"
+    detail += f", tolerance {atol:.0e} + {rtol:.0e} |x|"
+    if gaps[worst][1] > 1:
+        return Result(case.name, "DIFFERS", f"{detail}; {worst} is {gaps[worst][1]:.3g} times over its tolerance")
+    return Result(case.name, "equal", detail)
+
+
+def run_file(path: Path) -> Result | None:
+    """Result of one JSON file; None if it is no test case."""
+    name = f"{path.parent.name}/{path.stem}"
+    try:
+        case = read_case(path)
+        if case is None:
+            return None
+        if case.system not in RUNNERS:
+            return Result(case.name, "skipped", f"no runner yet for system {case.system!r}")
+        return compare(case)
+    except AssetMissing as error:
+        return Result(name, "skipped", str(error))
+    except InputError as error:
+        return Result(name, "ERROR", str(error))
+    except (KeyError, TypeError, RuntimeError, IndexError, ValueError) as error:
+        # a case nobody has seen may break any assumption; the other cases still run
+        return Result(name, "ERROR", f"the case does not fit the model: {type(error).__name__}: {error}")
+
+
+def json_files(places: list[Path]) -> list[Path]:
+    """JSON files at or below the given places, in order; InputError if a place does not exist."""
+    for place in places:
+        if not place.exists():
+            raise InputError(f"{place}: no such file or folder")
+    return [path for place in places for path in ([place] if place.is_file() else sorted(place.rglob("*.json")))]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m lib.parity", description=__doc__.splitlines()[0])
+    parser.add_argument("folder", nargs="+", type=Path, help="folder with parity/1 cases, or one JSON file")
+    try:
+        files = json_files(parser.parse_args(arguments).folder)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    results, others = [], []
+    for path in files:
+        start = time.perf_counter()
+        result = run_file(path)
+        if result is None:
+            others.append(f"{path.parent.name}/{path.name}")
+            continue
+        results.append(result)
+        print(f"{result.status:8} {result.name:45} {result.detail}  [{time.perf_counter() - start:.1f} s]", flush=True)
+    return report(results, others)
+
+
+def report(results: list[Result], others: list[str]) -> int:
+    """Print the summary; return the exit status."""
+    if others:
+        print(f"no test cases, left out: {', '.join(others)}")
+    count = {status: sum(r.status == status for r in results) for status in ("equal", "DIFFERS", "ERROR", "skipped")}
+    print(", ".join(f"{number} {status}" for status, number in count.items()))
+    if not results:
+        print(f"no case of format {FORMAT} found", file=sys.stderr)
+        return 2
+    return 1 if count["DIFFERS"] or count["ERROR"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
