@@ -42,19 +42,19 @@ NAMES = tuple(ORDER.split())
 def clips(folder: Path | str | None = None) -> Clips:
     """Takes below `folder` (default: the asset "facegood_blendshapes"); labels: id, take. `motion` is (T, 116)."""
     folder = folder_of("facegood_blendshapes", folder)
-    rows = [{"id": f"facegood-{path.stem}", "take": path.stem, "path": path,
-             "weights": folder / f"bs_value_{path.stem}.npz"} for path in sounds(folder / "wav", "FACEGOOD takes", "*")]
+    rows = [{"id": f"facegood-{path.stem}", "take": path.stem, "path": path, "weights": _weights_of(folder, path.stem)}
+            for path in sounds(folder / "wav", "FACEGOOD takes", "*")]
     return Clips(rows, _read)
 
 
 def weights(path: Path | str) -> tuple[np.ndarray, tuple[str, ...], float]:
-    """Weights (T, 116) float32, their column names and the fps of a take (.npz with weights, names, fps)."""
+    """Weights (T, 116) float32 in the order NAMES, NAMES, and the fps of a take.
+
+    Reads the released bare array (.npy, columns in that order, 30 fps) and an .npz with weights, names and fps. Raises
+    InputError naming the missing columns, or what else differs.
+    """
     path = Path(path)
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            values, names, fps = np.asarray(data["weights"], np.float32), data["names"].tolist(), float(data["fps"])
-    except Exception as error:                       # zipfile, numpy and zlib each raise their own kinds
-        raise InputError(f"{path}: expected an .npz with weights, names and fps ({explain(error)})") from error
+    values, names, fps = _stored(path)
     missing = [name for name in NAMES if name not in names]
     if missing:
         raise InputError(f"{path}: column(s) {', '.join(missing[:5])} missing; expected {WIDTH}; export the take again")
@@ -62,6 +62,23 @@ def weights(path: Path | str) -> tuple[np.ndarray, tuple[str, ...], float]:
         raise InputError(f"{path}: weights {values.shape} for {len(names)} names at {fps:g} fps; "
                          f"expected finite (T, {WIDTH}) at {FPS:g}")
     return values[:, [names.index(name) for name in NAMES]], NAMES, fps
+
+
+def _stored(path: Path) -> tuple[np.ndarray, list[str], float]:
+    try:
+        data = np.load(path, allow_pickle=False)
+        if path.suffix == ".npy":
+            return np.asarray(data, np.float32), list(NAMES), FPS
+        with data:
+            return np.asarray(data["weights"], np.float32), data["names"].tolist(), float(data["fps"])
+    except Exception as error:                       # zipfile, numpy and zlib each raise their own kinds
+        raise InputError(f"{path}: expected an .npz with weights, names and fps ({explain(error)})") from error
+
+
+def _weights_of(folder: Path, take: str) -> Path:
+    """The .npz of a take where it is there, else the released .npy."""
+    repacked = folder / f"bs_value_{take}.npz"
+    return repacked if repacked.exists() else repacked.with_suffix(".npy")
 
 
 def _read(row: dict[str, Any]) -> Clip:
