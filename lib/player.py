@@ -40,12 +40,11 @@ LEVELS = (0.0, 0.15, 0.3, 0.5, 0.7, 1.0, 1.3)     # the intensities of the study
 MAX_LEVEL = LEVELS[-1]
 MAX_SECONDS = 30.0                                # a longer upload would keep the slider waiting for seconds
 INNER_LIP_TOP, INNER_LIP_BOTTOM = 62, 66          # iBUG-68, counted from 0
-SKIN = (224, 172, 148, 40)                        # sRGB and gloss, 0..255
-PAINT = {
-    "lips": (190, 92, 88, 95), "mouth_interior": (92, 32, 32, 60), "tongue": (180, 84, 84, 90),
-    "gums": (178, 90, 90, 90), "teeth": (236, 228, 212, 150), "eyeballs": (240, 238, 234, 235),
-    "iris": (84, 58, 38, 255), "pupil": (14, 12, 12, 255), "brows": (92, 66, 50, 15), "hair": (70, 50, 38, 40),
+GLOSS = {                                         # 0..255, how wet a part looks; skin elsewhere
+    "lips": 95, "lip_inside": 130, "mouth": 60, "gums": 110, "teeth": 150, "tongue": 110, "sclera": 235, "iris": 255,
+    "pupil": 255, "brows": 10, "lashes": 10,
 }
+SKIN_GLOSS = 40
 
 
 class Animator(Protocol):
@@ -150,11 +149,12 @@ def lip_opening(vertices: np.ndarray, topology: Topology) -> np.ndarray:
 
 def colours(topology: Topology) -> np.ndarray:
     """Colour and gloss of each vertex, (V, 4) uint8, from the named parts of the mesh."""
-    paint = np.tile(np.uint8(SKIN), (topology.n_vertices, 1))
-    for part, colour in PAINT.items():
-        indices = topology.parts.get(part, topology.regions.get(part, ()))
-        paint[np.asarray(indices, int)] = colour
-    return paint
+    from lib.face.render import part_colours
+
+    gloss = np.full((topology.n_vertices, 1), SKIN_GLOSS, np.uint8)
+    for part, indices in topology.parts.items():
+        gloss[indices] = GLOSS.get(part, SKIN_GLOSS)
+    return np.concatenate([part_colours(topology), gloss], axis=1)
 
 
 def wav_bytes(audio: np.ndarray, sample_rate: int = 16000) -> bytes:
@@ -185,6 +185,11 @@ class Face:
 def own_face(topology: Topology) -> Face:
     """The face an animator was trained on."""
     return Face(topology, colours(topology))
+
+
+def other_faces(topology: Topology) -> dict[str, Face]:
+    """Faces beside its own on which motion of `topology` can be shown here, by name; empty where assets are missing."""
+    return {}
 
 
 # Playground ----------------------------------------------------------------------------------------------------------

@@ -96,7 +96,8 @@ class PlaygroundApp(ipywidgets.VBox):
         self.status = ipywidgets.HTML()
         self.menus = {name: ipywidgets.Dropdown(description=name) for name in self.NAMES}
         self.alpha = ipywidgets.FloatSlider(value=playground.choice.alpha, min=0, max=MAX_LEVEL, step=0.01,
-                                            description="intensity", readout_format=".2f")
+                                            description="intensity", readout_format=".2f",
+                                            layout=ipywidgets.Layout(width="420px"))
         self.own = ipywidgets.FileUpload(description="own audio", accept="audio/*", multiple=False,
                                          tooltip=f"a recording of at most {MAX_SECONDS:g} s and 10 MB")
         self.latency_ms: list[float] = []

@@ -1,5 +1,8 @@
 """A system that needs no training: the jaw follows the loudness, the emotion bends the face. For the player's tests."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 
 from lib.face.topology import Topology
@@ -59,3 +62,11 @@ class StandIn:
 def animator(scale: str, seed: int) -> StandIn:
     """Called through lib.player.load("player_stand_in:animator", ...)."""
     return StandIn()
+
+
+def animator_in_sandbox(scale: str, seed: int) -> StandIn:
+    """As `animator`; moves the repository's root to $PLAYER_TEST_ROOT, so that a test overwrites no results."""
+    import lib.paths
+
+    lib.paths.ROOT = Path(os.environ["PLAYER_TEST_ROOT"])
+    return animator(scale, seed)
