@@ -1,0 +1,1 @@
+"""One reader per corpus; each yields the same `Clip`."""
