@@ -19,7 +19,7 @@ from lib.paths import write_aside
 SKIN = (226, 178, 150)
 PART_COLOURS = {
     "skin": SKIN, "ears": (222, 168, 142), "lips": (190, 106, 100), "lip_inside": (150, 70, 70),
-    "mouth": (74, 24, 26), "gums": (176, 92, 92), "teeth": (240, 234, 220), "tongue": (186, 98, 98),
+    "mouth": (70, 22, 24), "throat": (16, 5, 6), "gums": (176, 92, 92), "teeth": (240, 234, 220), "tongue": (186, 98, 98),
     "lashes": (70, 48, 42), "lid_edge": (200, 132, 120), "sclera": (244, 242, 238), "iris": (92, 120, 128),
     "pupil": (14, 12, 14), "brows": (96, 66, 50), "nostrils": (110, 62, 54),
 }
@@ -56,8 +56,8 @@ class Renderer:
     centre (3,) and height in mm choose the part of space seen; yaw and pitch in degrees turn the camera.
     """
 
-    def __init__(self, topology: Topology, size: int = 512, *, height_mm: float = 270.0,
-                 centre: tuple[float, float, float] = (0.0, 8.0, 20.0), yaw: float = 0.0, pitch: float = 0.0,
+    def __init__(self, topology: Topology, size: int = 512, *, height_mm: float = 290.0,
+                 centre: tuple[float, float, float] = (0.0, 14.0, 20.0), yaw: float = 0.0, pitch: float = 0.0,
                  background: tuple[float, float, float] = BACKGROUND):
         pv = _pyvista()
         self.topology, self.size = topology, size

@@ -15,8 +15,12 @@ from lib.puppet import proportions as P
 NECK_CUT_Y = -122.0
 LID_RADIUS, LID_INNER_RADIUS = 15.7, 14.9      # lid margin and its inner edge; a straight blink path stays clear
 LID_ROWS_MM = (1.4, 3.2, 5.6)                  # rows of vertices around the eye, outwards from the margin
+BAG_PARTS = ("lip_inside", "mouth", "mouth", "throat")
 LIP_COLUMNS, LIP_ROWS = 10, (0.0, 0.2, 0.45, 0.72, 1.0)
+NECK_AXIS_XZ, NECK_HALF_AXES = np.array([0.0, -14.0]), np.array([60.0, 64.0])
+NOSTRIL = np.array([6.6, -10.2, 114.0])
 AROUND_LIPS_MM = (2.2, 4.8)
+FORWARD = np.array([0.0, 0.0, 1.0])
 CHART_AXIS = np.array([0.0, 0.848, 0.53])      # its antipode leaves the head through the cut of the neck
 
 
@@ -126,11 +130,11 @@ def on_eyeball(xy: np.ndarray, radius: float) -> np.ndarray:
     return np.c_[xy, P.EYE_CENTRE[2] + z + corner]
 
 
-def lid_loop(n: int = 13) -> tuple[np.ndarray, np.ndarray]:
-    """Closed lid margin in x, y: upper lid from the inner to the outer corner, then the lower lid back; and n."""
+def lid_loop(n: int = 13) -> np.ndarray:
+    """Closed lid margin (2n - 2, 2) in x, y: upper lid from the inner to the outer corner, then the lower lid back."""
     u = (1 - np.cos(np.linspace(0, np.pi, n))) / 2 * 0.35 + np.linspace(0, 1, n) * 0.65
     upper, lower = spline(P.UPPER_LID, u), spline(P.LOWER_LID, u)
-    return np.concatenate([upper, lower[-2:0:-1]]), np.arange(n)
+    return np.concatenate([upper, lower[-2:0:-1]])
 
 
 def brow_rows(columns: int = 12) -> list[np.ndarray]:
@@ -173,26 +177,25 @@ def spacing(p: np.ndarray) -> np.ndarray:
     return np.clip(3.1 + 0.085 * grown, 3.1, 13.0) - 1.0 * nose
 
 
-def graded_points(skin: SkinField, features: np.ndarray, keep, rng: np.random.Generator) -> np.ndarray:
-    """Skin points (N, 3) at the wanted spacing from each other and from the features (dart throwing)."""
-    lat, lon = np.degrees(np.arcsin(rng.uniform(-1, 1, 16000))), rng.uniform(0, 180, 16000)
-    near_lat, near_lon = rng.uniform(-35, 65, 16000), rng.uniform(0, 50, 16000)
-    midline = np.linspace(-89, 250, 700)                  # over the top of the head down to the nape
-    lat_all = np.r_[midline, near_lat, lat]
-    lon_all = np.r_[np.zeros(700), near_lon, lon]
-    p = skin.points(from_angles(lat_all, lon_all))
-    p[:700, 0] = 0.0
-    h = spacing(p)
-    ok = keep(p) & ((np.arange(len(p)) < 700) | (p[:, 0] > 0.45 * h))
-    clear = np.linalg.norm
-    chosen, radius = list(features), list(spacing(features) * 0.72)
-    taken, taken_h = np.empty((6000, 3)), np.empty(6000)
-    n = len(features)
-    taken[:n], taken_h[:n] = chosen, radius
-    first = n
+def graded_points(skin: SkinField, features: np.ndarray, holes: list[np.ndarray],
+                  rng: np.random.Generator) -> np.ndarray:
+    """Skin points (N, 3) at the wanted spacing from each other and from the features, outside holes of the chart."""
+    many, middle = 14000, 700
+    lat = np.r_[np.linspace(-89, 250, middle), rng.uniform(-35, 65, many), np.degrees(np.arcsin(rng.uniform(-1, 1, many)))]
+    lon = np.r_[np.zeros(middle), rng.uniform(0, 50, many), rng.uniform(0, 180, many)]
+    d = from_angles(lat, lon)                                # the first go over the top of the head to the nape
+    p = skin.points(d)
+    p[:middle, 0] = 0.0
+    h, flat = spacing(p), chart(d)
+    inner = np.arange(len(p)) >= middle
+    ok = (p[:, 1] > NECK_CUT_Y + 6) & ~(inner & (p[:, 0] < 0.45 * h))
+    ok &= ~np.any([inside(flat, ring) for ring in holes], axis=0)
+    n = first = len(features)
+    taken, reach = np.empty((6000, 3)), np.empty(6000)
+    taken[:n], reach[:n] = features, spacing(features) * 0.72
     for q, hq in zip(p[ok], h[ok], strict=True):
-        if (clear(taken[:n] - q, axis=1) > np.minimum(hq, taken_h[:n] + 0.3 * hq)).all():
-            taken[n], taken_h[n] = q, hq
+        if (((taken[:n] - q) ** 2).sum(1) > np.minimum(hq, reach[:n] + 0.3 * hq) ** 2).all():
+            taken[n], reach[n] = q, hq
             n += 1
     return taken[first:n]
 
@@ -205,75 +208,87 @@ def chart(d: np.ndarray) -> np.ndarray:
 
 
 def build_skin(half: Half) -> None:
-    """Skin sheet of the half head, with rings at lids and lips."""
-    from scipy.spatial import Delaunay
-
-    u = np.sin(np.pi / 2 * np.linspace(0, 1, LIP_COLUMNS)) ** 0.95
-    upper = [lip_row(P.UPPER_LIP, t, u) for t in LIP_ROWS]
-    lower = [lip_row(P.LOWER_LIP, t, u) for t in LIP_ROWS]
-    loop_xy, _ = lid_loop()
-    margin = on_eyeball(loop_xy, LID_RADIUS)
+    """Skin sheet of the half head: woven patches at mouth, eye and brow, graded points and Delaunay elsewhere."""
     probes = from_angles(P.PROBES[:, 0], P.PROBES[:, 1])
+    u = np.sin(np.pi / 2 * np.linspace(0, 1, LIP_COLUMNS)) ** 0.95
+    loop_xy = lid_loop()
+    margin = on_eyeball(loop_xy, LID_RADIUS)
+    upper, lower = ([lip_row(border, t, u) for t in LIP_ROWS] for border in (P.UPPER_LIP, P.LOWER_LIP))
     controls = np.concatenate([upper[-1], lower[-1][:-1], margin])
     skin = SkinField(np.concatenate([probes, directions(controls)]),
                      np.r_[P.PROBES[:, 2], np.linalg.norm(controls - P.ORIGIN, axis=1)])
-    chart_d = []
+    outlines = [weave_mouth(half, skin, upper, lower), weave_eye(half, skin, loop_xy, margin), weave_brow(half, skin)]
+    neck = half.add(neck_ring(skin, np.linspace(0, 180, 19)), "skin", "neck")
+    fill_skin(half, skin, outlines, neck)
 
-    def add(points, part, tag, shift=0.0):
-        d = directions(points)
-        lat = np.degrees(np.arcsin(d[:, 1])) + shift
-        chart_d.append(from_angles(lat, np.degrees(np.arctan2(d[:, 0], d[:, 2]))))
-        return half.add(points, part, tag)
 
+def weave_mouth(half: Half, skin: SkinField, upper: list, lower: list) -> np.ndarray:
+    """Lips and two rings around them, as grids; returns the outline, from the upper to the lower middle."""
+    rows = {"upper": [], "lower": []}
     for k, (a, b) in enumerate(zip(upper, lower, strict=True)):       # the corner column is shared by both lips
-        add(a, "lips", f"upper_lip_{k}", 0.25 if k == 0 else 0.0)
-        add(b[:-1], "lips", f"lower_lip_{k}", -0.25 if k == 0 else 0.0)
+        a_ids, b_ids = half.add(a, "lips", f"upper_lip_{k}"), half.add(b[:-1], "lips", f"lower_lip_{k}")
+        rows["upper"].append(a_ids)
+        rows["lower"].append(np.r_[b_ids, a_ids[-1]])
+    for lip in rows.values():
+        half.grid(np.stack(lip), FORWARD)
     border = np.concatenate([upper[-1], lower[-1][-2::-1]])[:, :2]
     full = np.concatenate([border, (border * [-1, 1])[-2:0:-1]])
+    loops = [np.r_[rows["upper"][-1], rows["lower"][-1][-2::-1]]]
     for k, gap in enumerate(AROUND_LIPS_MM):
         ring = offset(full, gap)[: len(border)]
+        ring[1:-1, 0] = np.maximum(ring[1:-1, 0], 0.8)
         ring[[0, -1], 0] = 0
-        ring = ring[ring[:, 0] >= 0]
         z = np.interp(ring[:, 0], P.UPPER_LIP[:, 0], P.UPPER_LIP[:, 2])
-        add(surface_below(skin, ring, z), "skin", f"around_lips_{k}")
-    add(margin, "lashes", "lid_margin")
+        loops.append(half.add(surface_below(skin, ring, z), "skin", f"around_lips_{k}"))
+    half.grid(np.stack(loops), FORWARD)
+    return loops[-1]
+
+
+def weave_eye(half: Half, skin: SkinField, loop_xy: np.ndarray, margin: np.ndarray) -> np.ndarray:
+    """Rings around the lid margin, as a closed grid; returns the outline."""
+    loops = [half.add(margin, "lashes", "lid_margin")]
     for k, gap in enumerate(LID_ROWS_MM):
         ring = offset(loop_xy, gap)
-        add(surface_below(skin, ring, np.full(len(ring), 92.0)), "skin", f"lid_{k}")
+        loops.append(half.add(surface_below(skin, ring, np.full(len(ring), 92.0)), "skin", f"lid_{k}"))
+    half.grid(np.stack(loops), FORWARD, closed=True)
+    return loops[-1]
+
+
+def weave_brow(half: Half, skin: SkinField) -> np.ndarray:
+    """The brow as a grid whose outermost rows and columns are bare skin; returns the outline."""
+    rows = []
     for k, ring in enumerate(brow_rows()):
-        add(surface_below(skin, ring, np.full(len(ring), 98.0)), "brows" if 0 < k < 4 else "skin", f"brow_{k}")
-    lon = np.linspace(0, 180, 19)
-    neck = neck_ring(skin, lon)
-    add(neck, "skin", "neck")
-    features = np.array(half.points)
-    mouth, eye = full, offset(loop_xy, LID_ROWS_MM[-1] * 0.9)
-    mouth = offset(full, AROUND_LIPS_MM[-1] * 0.9)
+        p = surface_below(skin, ring, np.full(len(ring), 98.0))
+        rows.append(half.add(p, "brows" if 0 < k < 4 else "skin", f"brow_{k}"))
+        half.part[rows[-1][0]] = half.part[rows[-1][-1]] = "skin"
+    grid = np.stack(rows)
+    half.grid(grid, FORWARD)
+    return np.r_[grid[0], grid[1:-1, -1], grid[-1, ::-1], grid[-2:0:-1, 0]]
 
-    def keep(p):
-        front = p[:, 2] > 70
-        return (p[:, 1] > NECK_CUT_Y + 6) & ~(front & (inside(p[:, :2], mouth) | inside(p[:, :2], eye)))
 
-    free = graded_points(skin, features, keep, np.random.default_rng(7))
-    add(free, "skin", "free")
-    n = len(half.points)
-    free_ids, fixed_mid = half.tags["free"], np.array(half.points)[:, 0] < 1e-9
-    holes = [half.tags["lid_margin"], np.r_[half.tags["upper_lip_0"], half.tags["lower_lip_0"]], half.tags["neck"]]
-    chart_all = np.concatenate(chart_d)
+def fill_skin(half: Half, skin: SkinField, outlines: list[np.ndarray], neck: np.ndarray) -> None:
+    """Graded points between the woven patches and the neck, relaxed and triangulated."""
+    from scipy.spatial import Delaunay
+
+    p = np.array(half.points)
+    edge = np.concatenate([*outlines, neck])
+    rings = [chart(directions(p[outline])) for outline in outlines]
+    rings[0] = np.concatenate([rings[0], rings[0][-2:0:-1] * [-1, 1]])                     # mouth: both halves
+    free = half.add(graded_points(skin, p[edge], rings, np.random.default_rng(7)), "skin", "free")
+    ids = np.r_[edge, free]
+    moving = len(edge) + np.where(np.array(half.points)[free][:, 0] > 1e-9)[0]
+    points = np.array(half.points)[ids]
     for step in range(6):
-        faces = Delaunay(chart(chart_all)).simplices
-        for hole in holes:
-            faces = faces[~np.isin(faces, hole).all(1)]
-        if step == 5:
-            break
-        points = np.array(half.points)
-        moved = relaxed(points, faces, n)
-        move = free_ids[~fixed_mid[free_ids]]
-        d = directions(moved[move])
-        chart_all[move] = d
-        for i, q in zip(move, skin.points(d), strict=True):
-            half.points[i] = q
-    half.triangles(drop_flat(np.array(half.points), faces), directions)
-    half.skin = skin
+        flat = chart(directions(points))
+        faces = Delaunay(flat).simplices
+        centre = flat[faces].mean(1)
+        hole = np.any([inside(centre, ring) for ring in rings], axis=0)
+        faces = faces[~hole & ~np.isin(faces, np.where(np.isin(ids, neck))[0]).all(1)]
+        if step < 5:
+            points[moving] = skin.points(directions(relaxed(points, faces)[moving]))
+    for i, q in zip(ids, points, strict=True):
+        half.points[i] = q
+    half.triangles(drop_flat(np.array(half.points), ids[faces]), directions)
 
 
 def drop_flat(p: np.ndarray, faces: np.ndarray) -> np.ndarray:
@@ -281,8 +296,9 @@ def drop_flat(p: np.ndarray, faces: np.ndarray) -> np.ndarray:
     return faces[(np.abs(p[faces][:, :, 0]) > 1e-9).any(1)]
 
 
-def relaxed(p: np.ndarray, faces: np.ndarray, n: int) -> np.ndarray:
+def relaxed(p: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Every vertex moved to the mean of its neighbours."""
+    n = len(p)
     i, j = faces[:, [0, 1, 2]].ravel(), faces[:, [1, 2, 0]].ravel()
     total, count = np.zeros((n, 3)), np.zeros(n)
     for a, b in ((i, j), (j, i)):
@@ -314,6 +330,30 @@ def neck_ring(skin: SkinField, lon: np.ndarray) -> np.ndarray:
 
 # --- the rest -------------------------------------------------------------------------------------------------------
 
+def slim_neck(half: Half) -> None:
+    """Keep the neck a column: the measured bust widens to shoulders, which this head does not have."""
+    p = np.array(half.points)
+    radial = p[:, [0, 2]] - NECK_AXIS_XZ
+    r = np.linalg.norm(radial / NECK_HALF_AXES, axis=1)
+    amount = np.clip((-62 - p[:, 1]) / 30, 0, 1)
+    target = 1 + 0.12 * np.clip((-85 - p[:, 1]) / 40, 0, 1)
+    scale = np.where(r > target, 1 - amount * (1 - target / np.maximum(r, 1e-6)) , 1.0)
+    p[:, [0, 2]] = NECK_AXIS_XZ + radial * scale[:, None]
+    half.points = list(p)
+
+
+def carve_nostrils(half: Half) -> None:
+    """Nostrils as dark dents under the nose, and the crease behind each wing."""
+    p = np.array(half.points)
+    skin = np.array(half.part) == "skin"
+    dent = np.exp(-((((p - NOSTRIL) / [3.6, 3.0, 4.8]) ** 2).sum(1))) * skin
+    crease = np.exp(-((((p - [17.0, -6.5, 105.0]) / [2.6, 6.0, 4.0]) ** 2).sum(1))) * skin
+    p += dent[:, None] * [0.0, 3.4, -1.5] + crease[:, None] * [-0.5, 0.0, -1.5]
+    half.points = list(p)
+    for i in np.where(dent > 0.45)[0]:
+        half.part[i] = "nostrils"
+
+
 def build_lid_edge(half: Half) -> None:
     """Thickness of the lids: a ring from the margin towards the eyeball."""
     outer = half.tags["lid_margin"]
@@ -334,14 +374,14 @@ def build_mouth(half: Half) -> None:
     corner_ids = []
     for k, (dz, dy, wx) in enumerate(zip(depth, rise, width, strict=True)):
         corner = p[seam["upper"][-1]] * [wx, 1, 1] - [0, 0, dz * 0.9]
-        corner_ids.append(half.add(corner[None], "lip_inside" if k == 0 else "mouth", f"bag_corner_{k}"))
+        corner_ids.append(half.add(corner[None], BAG_PARTS[k], f"bag_corner_{k}"))
     bent = np.sqrt(np.maximum(1 - u[:-1] ** 2, 0))
     for side, sign in (("upper", 1.0), ("lower", -1.15)):
         rows = [seam[side]]
         base = p[seam[side][:-1]]
         for k, (dz, dy, wx) in enumerate(zip(depth, rise, width, strict=True)):
             ring = base * [wx, 1, 1] + np.c_[np.zeros(len(base)), sign * dy * bent, np.full(len(base), -dz)]
-            ids = half.add(ring, "lip_inside" if k == 0 else "mouth", f"bag_{side}_{k}")
+            ids = half.add(ring, BAG_PARTS[k], f"bag_{side}_{k}")
             rows.append(np.r_[ids, corner_ids[k]])
         half.grid(np.stack(rows), np.array([0.0, -sign, 0.2]))
         back = rows[-1] if back is None else np.stack([back, rows[-1]])
@@ -386,8 +426,8 @@ def build_tongue(half: Half) -> None:
 
 def build_eye(half: Half) -> None:
     """Eyeball with iris and pupil as rings around its axis, and the shallow bulge of the cornea left out."""
-    bands = [(0.0, "pupil"), (8.0, "pupil"), (9.2, "iris"), (16.0, "iris"), (22.6, "iris"), (24.0, "sclera"),
-             (34.0, "sclera"), (50.0, "sclera"), (70.0, "sclera"), (95.0, "sclera")]
+    bands = [(0.0, "pupil"), (8.0, "pupil"), (9.2, "iris"), (17.0, "iris"), (24.4, "iris"), (25.6, "sclera"),
+             (36.0, "sclera"), (50.0, "sclera"), (70.0, "sclera"), (95.0, "sclera")]
     turn = np.linspace(0, 2 * np.pi, 25)[:-1]
     rows = []
     for angle, part in bands:
@@ -446,6 +486,8 @@ def build() -> Mesh:
     """The neutral head; deterministic, about a second."""
     half = Half()
     build_skin(half)
+    slim_neck(half)
+    carve_nostrils(half)
     build_lid_edge(half)
     build_mouth(half)
     build_teeth(half)

@@ -15,7 +15,7 @@ from lib.face.rig import ARKIT
 from lib.puppet import proportions as P
 from lib.puppet.mesh import LID_INNER_RADIUS, LID_RADIUS, Mesh, on_eyeball
 
-SHEET = ("skin", "lips", "brows", "lashes", "lid_edge", "lip_inside", "mouth", "nostrils")     # one connected surface
+SHEET = ("skin", "lips", "brows", "lashes", "lid_edge", "lip_inside", "mouth", "throat", "nostrils")     # one connected surface
 SPOTS = {
     "brow_inner": (12, 58, 107), "brow_mid": (36, 62, 98), "brow_outer": (55, 54, 82), "glabella": (0, 50, 107),
     "forehead": (16, 82, 101), "forehead_outer": (45, 78, 88), "brow_above": (30, 72, 101),
@@ -30,7 +30,7 @@ LIP_COLUMN = {"mid": 0, "quarter": 3, "side": 6, "corner": 9}
 # name -> ({spot: (dx, dy, dz) mm}, radius mm); one-sided shapes describe the subject's left, x > 0
 HANDLES: dict[str, tuple[dict[str, tuple[float, float, float]], float]] = {
     "browDownLeft": ({"brow_inner": (-2.0, -3.6, 1.6), "brow_mid": (-3.2, -4.2, 2.4), "brow_outer": (-1.5, -0.8, 1.6),
-                      "glabella": (0, -1.0, 0.8), "brow_above": (-1.5, -2.4, 0.8)}, 26),
+                      "glabella": (0.0, -1.6, 1.3), "brow_above": (-1.5, -2.4, 0.8)}, 26),
     "browInnerUp": ({"brow_inner": (0.6, 7.0, -0.8), "brow_mid": (0.2, 3.2, -0.6), "brow_outer": (0, 0.4, 0),
                      "glabella": (0, 3.2, -0.3), "forehead": (0, 3.4, 0.6)}, 34),
     "browOuterUpLeft": ({"brow_inner": (0.3, 1.6, 0), "brow_mid": (1.0, 7.4, -1.8), "brow_outer": (0.8, 6.2, -2.2),
@@ -38,9 +38,9 @@ HANDLES: dict[str, tuple[dict[str, tuple[float, float, float]], float]] = {
     "cheekSquintLeft": ({"upper_cheek": (-0.4, 5.2, 2.2), "under_eye": (-0.4, 2.6, 1.0), "cheek": (0.5, 3.0, 1.6),
                          "nasolabial": (0.6, 0.8, -0.4), "eye_outer": (-0.4, 0.8, 0.8)}, 26),
     "noseSneerLeft": ({"ala": (1.0, 6.2, -0.4), "nose_side": (0.6, 2.2, 0.9), "nasolabial": (0.4, 5.4, 0.8),
-                       "upper_side": (0.2, 4.6, 0), "upper_mid": (0, 1.6, 0), "nose_tip": (0, 1.2, 0),
+                       "upper_side": (0.2, 4.6, 0), "upper_mid": (0.0, 2.6, 0.0), "nose_tip": (0.0, 1.9, 0.0),
                        "brow_inner": (-0.4, -2.4, 0.6), "under_eye": (-0.2, 1.0, 0.4), "philtrum_side": (0.2, 4.0, 0),
-                       "upper_corner": (0, 1.2, 0), "lower_mid": (0, 0, 0)}, 24),
+                       "upper_corner": (0, 1.2, 0), "lower_mid": (0.0, 0.0, 0.0)}, 24),
     "cheekPuff": ({"cheek_low": (7.0, 0.5, 6.0), "cheek": (5.5, 0.5, 4.5), "marionette": (4.0, 0, 7.0),
                    "upper_corner": (-1.0, 0.4, 5.0), "upper_side": (-0.5, 0.3, 4.2), "upper_mid": (0, 0.2, 2.6),
                    "lower_side": (-0.5, 0, 4.6), "lower_mid": (0, 0, 2.8), "jaw_side": (3.0, 0, 2.0),
@@ -64,20 +64,20 @@ HANDLES: dict[str, tuple[dict[str, tuple[float, float, float]], float]] = {
                    "marionette_right": (6.0, 0, 2.2)}, 28),
     "mouthRight": ({}, 0),
     "mouthSmileLeft": ({"upper_corner": (8.2, 9.6, -8.4), "upper_side": (5.4, 5.0, -4.8), "upper_quarter": (2.4, 2.6, -2.4),
-                        "upper_mid": (0, 1.0, -1.0), "lower_side": (5.0, 4.6, -4.4), "lower_quarter": (2.2, 2.0, -1.6),
-                        "lower_mid": (0, 0.8, -0.6), "nasolabial": (4.0, 4.2, -0.6), "cheek": (3.0, 6.4, 3.2),
+                        "upper_mid": (0.0, 1.6, -1.6), "lower_side": (5.0, 4.6, -4.4), "lower_quarter": (2.2, 2.0, -1.6),
+                        "lower_mid": (0.0, 1.3, -1.0), "nasolabial": (4.0, 4.2, -0.6), "cheek": (3.0, 6.4, 3.2),
                         "upper_cheek": (0.6, 4.0, 2.4), "cheek_low": (3.6, 4.2, -1.4), "marionette": (5.2, 5.4, -4.4),
-                        "ala": (1.8, 1.2, -0.8), "jaw_side": (1.6, 1.4, 0), "groove": (0, 0.4, -0.2),
+                        "ala": (1.8, 1.2, -0.8), "jaw_side": (1.6, 1.4, 0), "groove": (0.0, 0.6, -0.3),
                         "under_eye": (0, 0.8, 0.6)}, 30),
-    "mouthFrownLeft": ({"upper_corner": (1.6, -6.0, -2.2), "upper_side": (0.8, -2.2, -1.0), "upper_mid": (0, -0.2, 0),
-                        "lower_side": (1.0, -2.2, -0.6), "lower_mid": (0, 0.3, 0.2), "marionette": (1.6, -4.4, 0.8),
-                        "nasolabial": (0.4, -1.6, -0.6), "groove_side": (0.3, 0.2, 0.8), "chin": (0, 0.8, 0.8),
+    "mouthFrownLeft": ({"upper_corner": (1.6, -6.0, -2.2), "upper_side": (0.8, -2.2, -1.0), "upper_mid": (0.0, -0.3, 0.0),
+                        "lower_side": (1.0, -2.2, -0.6), "lower_mid": (0.0, 0.5, 0.3), "marionette": (1.6, -4.4, 0.8),
+                        "nasolabial": (0.4, -1.6, -0.6), "groove_side": (0.3, 0.2, 0.8), "chin": (0.0, 1.3, 1.3),
                         "cheek_low": (0.6, -1.6, 0)}, 26),
     "mouthDimpleLeft": ({"upper_corner": (2.2, 1.4, -5.6), "upper_side": (1.8, 0, -1.8), "upper_mid": (0, 0, 0),
                          "lower_side": (1.8, 0.6, -1.8), "lower_mid": (0, 0, 0), "cheek_low": (1.2, 0.4, 0.8),
                          "marionette": (1.8, 0.8, -3.4), "nasolabial": (0.8, 0, 0.2)}, 22),
-    "mouthStretchLeft": ({"upper_corner": (7.4, -3.4, -7.0), "upper_side": (3.8, -1.4, -3.0), "upper_mid": (0, -0.2, -0.5),
-                          "lower_side": (4.2, -2.0, -3.2), "lower_mid": (0, -0.6, -0.6), "marionette": (5.0, -3.2, -3.0),
+    "mouthStretchLeft": ({"upper_corner": (7.4, -3.4, -7.0), "upper_side": (3.8, -1.4, -3.0), "upper_mid": (0.0, -0.3, -0.8),
+                          "lower_side": (4.2, -2.0, -3.2), "lower_mid": (0.0, -1.0, -1.0), "marionette": (5.0, -3.2, -3.0),
                           "cheek_low": (3.2, -1.0, 0.8), "groove_side": (1.6, -1.6, -0.6), "nasolabial": (1.2, -0.8, -0.8),
                           "jaw_side": (1.6, -0.6, 0)}, 28),
     "mouthRollLower": ({}, 18), "mouthRollUpper": ({}, 18),
@@ -89,17 +89,17 @@ HANDLES: dict[str, tuple[dict[str, tuple[float, float, float]], float]] = {
                          "upper_corner": (0, 0.2, 0), "subnasal": (0, 1.4, 0.2), "philtrum_side": (0, 2.4, 0.4),
                          "lower_mid": (0, 0, 0), "ala": (0, 0.8, 0)}, 18),
     "mouthPressLeft": ({}, 20),
-    "mouthLowerDownLeft": ({"lower_mid": (0, -3.0, -0.8), "lower_quarter": (0.5, -4.6, -1.0), "lower_side": (1.0, -4.2, -1.0),
-                            "upper_corner": (0.2, -0.8, -0.2), "groove": (0, -1.8, -0.6), "groove_side": (0.6, -3.4, -0.6),
-                            "upper_mid": (0, 0, 0), "upper_side": (0, 0, 0), "chin": (0, -0.6, -0.2)}, 20),
-    "mouthUpperUpLeft": ({"upper_mid": (0, 3.0, -0.2), "upper_quarter": (0.6, 5.0, 0), "upper_side": (1.0, 5.2, -0.2),
+    "mouthLowerDownLeft": ({"lower_mid": (0.0, -4.8, -1.3), "lower_quarter": (0.5, -4.6, -1.0), "lower_side": (1.0, -4.2, -1.0),
+                            "upper_corner": (0.2, -0.8, -0.2), "groove": (0.0, -2.9, -1.0), "groove_side": (0.6, -3.4, -0.6),
+                            "upper_mid": (0.0, 0.0, 0.0), "upper_side": (0, 0, 0), "chin": (0.0, -1.0, -0.3)}, 20),
+    "mouthUpperUpLeft": ({"upper_mid": (0.0, 4.8, -0.3), "upper_quarter": (0.6, 5.0, 0), "upper_side": (1.0, 5.2, -0.2),
                           "upper_corner": (0.4, 2.0, 0), "philtrum_side": (0.6, 4.6, 0.4), "nasolabial": (1.2, 5.0, 1.0),
-                          "ala": (1.0, 3.0, -0.6), "subnasal": (0, 0.8, -0.2), "lower_mid": (0, 0, 0),
+                          "ala": (1.0, 3.0, -0.6), "subnasal": (0.0, 1.3, -0.3), "lower_mid": (0.0, 0.0, 0.0),
                           "lower_side": (0.1, 0.3, 0), "cheek": (0.4, 1.8, 1.2)}, 22),
 }
 # shift of the lid margin in mm: (upper lid y, lower lid y, both x), full in the middle of the lid, none in the corners
 LIDS = {"eyeLookDownLeft": (-5.6, -1.6, 0.0), "eyeLookInLeft": (0.0, 0.0, -0.7), "eyeLookOutLeft": (0.0, 0.0, 0.7),
-        "eyeLookUpLeft": (2.4, 0.9, 0.0), "eyeSquintLeft": (-1.4, 2.6, 0.0), "eyeWideLeft": (3.0, -0.5, 0.0)}
+        "eyeLookUpLeft": (2.4, 0.9, 0.0), "eyeSquintLeft": (-1.4, 2.6, 0.0), "eyeWideLeft": (2.8, -0.5, 0.0), "cheekSquintLeft": (-0.3, 1.5, 0.0)}
 LID_FOLLOW = (0.96, 0.82, 0.5)                 # how much the rows around the lid margin go with it
 LID_MEETING = 0.14                             # closed lids meet at this fraction of the opening, from below
 
@@ -183,10 +183,12 @@ class Spots:
         return np.array([self.mesh.tags[f"{lip}_lip_{k}"][column] for k in range(5)])
 
 
-def handle_shape(sheet: Sheet, spots: Spots, spec: tuple[dict, float], symmetric: bool) -> np.ndarray:
-    """Displacement field (V, 3) of a shape written as handles."""
+def handle_shape(sheet: Sheet, spots: Spots, spec: tuple[dict, float], symmetric: bool = True) -> np.ndarray:
+    """Displacement field (V, 3) of a shape written as handles; the lids stay where they are."""
     moves, radius = spec
-    ids, values = [], []
+    tags, mirror = sheet.mesh.tags, sheet.mesh.mirror
+    lids = np.concatenate([tags[t] for t in ("lid_margin", "lid_inner", "lid_0")])
+    ids, values = [lids, mirror[lids]], [np.zeros((len(lids), 3))] * 2
     for name, move in moves.items():
         for side in (("", "_right") if symmetric and not name.endswith("_right") else ("",)):
             at = spots(name + side)
@@ -248,24 +250,26 @@ def roll_shape(sheet: Sheet, lip: str) -> np.ndarray:
         for side in (row, sheet.mesh.mirror[row]):
             ids.append(side)
             values.append(np.array([[0, sign * rise[k], back[k]]]) * keep)
-    other = tags["upper_lip_0" if lip == "lower" else "lower_lip_0"]
+    corner = Spots(sheet.mesh).lip(lip, LIP_COLUMN["corner"])
+    other = np.r_[tags["upper_lip_0" if lip == "lower" else "lower_lip_0"], corner]
     ids += [other, sheet.mesh.mirror[other]]
     values += [np.zeros((len(other), 3))] * 2
     return sheet.field(np.concatenate(ids), np.concatenate(values), 16.0)
 
 
 def press_shape(sheet: Sheet) -> np.ndarray:
-    """Left half of both lips pressed together: the red thins while the seam itself stays shut."""
+    """Both lips pressed together: the red thins while the seam itself stays shut."""
     tags, ids, values = sheet.mesh.tags, [], []
     for lip, sign, columns in (("upper", -1.0, 10), ("lower", 1.0, 9)):
         for k, (squeeze, back) in enumerate(((0.0, -0.8), (0.3, -1.2), (0.9, -1.4), (1.6, -1.0), (2.0, -0.2))):
             row = tags[f"{lip}_lip_{k}"]
-            amount = np.r_[0.5, np.ones(columns - 1)][:, None] * np.where(np.arange(columns) == 9, 0.2, 1.0)[:, None]
-            ids.append(row)
-            values.append(np.array([[0, sign * squeeze + 0.3, back]]) * amount)
+            amount = (1 - 0.8 * (np.arange(columns) / 9) ** 4)[:, None]
+            for side in (row, sheet.mesh.mirror[row]):
+                ids.append(side)
+                values.append(np.array([[0, sign * squeeze + 0.3, back]]) * amount)
     spots = Spots(sheet.mesh)
-    ids += [spots("chin"), spots("marionette")]
-    values += [np.array([[0, 1.2, 0.6]]), np.array([[0.4, 0.8, 0.8]])]
+    ids.append(spots("chin"))
+    values.append(np.array([[0, 1.2, 0.6]]))
     return sheet.field(np.concatenate(ids), np.concatenate(values), 20.0)
 
 
@@ -273,14 +277,15 @@ def jaw_weights(sheet: Sheet) -> tuple[np.ndarray, np.ndarray]:
     """Share (V,) of the jaw's rotation each vertex takes, with the lips free and with the lips held together."""
     mesh = sheet.mesh
     p, tags = mesh.vertices, mesh.tags
-    u = np.linspace(0, 1, 10)
+    x = p[tags["upper_lip_0"], 0]
+    arch = np.sqrt(1 - (x / x[-1]) ** 2)                 # the mouth opens as an ellipse
     still = np.concatenate([mesh.parts["skin"][_static(p[mesh.parts["skin"]])], mesh.parts["lid_edge"],
                             mesh.parts["brows"], tags["neck"]])
     anchors = [((0, -66, 110), 1.0), ((20, -68, 102), 1.0), ((0, -78, 100), 1.0), ((38, -62, 82), 0.85),
                ((57, -45, 61), 0.42), ((66, -22, 52), 0.12), ((45, -30, 84), 0.38), ((0, -86, 62), 0.62),
                ((30, -78, 62), 0.5), ((0, -102, 52), 0.12), ((27, -14, 102), 0.03), ((30, -45, 95), 0.72),
                ((12, -18, 112), 0.02), ((47, -10, 87), 0.05)]
-    lips = {"free": (0.04 + 0.36 * u**4, 1.0 - 0.6 * u**3), "shut": (0.12 + 0.2 * u**2,) * 2}
+    lips = {"free": (0.40 - 0.36 * arch, 0.40 + 0.60 * arch), "shut": (0.30 - 0.18 * arch,) * 2}
     spots = Spots(mesh)
     weights = []
     for upper, lower in lips.values():
@@ -341,15 +346,23 @@ def expression_basis(mesh: Mesh) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     for name in ("eyeBlinkLeft", *LIDS):
         made[name] = lid_shape(sheet, lid_shift(mesh, name))
     for name, spec in HANDLES.items():
-        if name not in made and spec[0]:
-            one_sided = name.endswith("Left")
-            made[name] = handle_shape(sheet, spots, spec, symmetric=not one_sided)
+        if (name not in made or name == "cheekSquintLeft") and spec[0]:
+            made[name] = handle_shape(sheet, spots, spec, symmetric=name != "mouthLeft")
+            if name.endswith("Left") and name != "mouthLeft":
+                made[name] *= left_half(mesh.vertices)
+    made["cheekSquintLeft"] += lid_shape(sheet, lid_shift(mesh, "cheekSquintLeft"))
+    made["mouthPressLeft"] *= left_half(mesh.vertices)
     for name in ARKIT:
         if name.endswith("Right"):
             made[name] = flipped(made[name[:-5] + "Left"], mesh)
         elif not name.endswith("Left"):
             made[name] = (made[name] + flipped(made[name], mesh)) / 2
     return np.stack([made[name] for name in ARKIT]), free, shut
+
+
+def left_half(p: np.ndarray) -> np.ndarray:
+    """Share (V, 1) of a symmetric shape that its left control takes; both shares add up to one."""
+    return _ramp(p[:, 0], -9.0, 9.0)
 
 
 def flipped(shape: np.ndarray, mesh: Mesh) -> np.ndarray:
