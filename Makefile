@@ -33,7 +33,7 @@ play: $(READY)    ## the playground as a page: an emotion slider and a face
 	$(PYTHON) -m voila notebooks/07_playground.ipynb
 
 fetch: $(READY)   ## open data sets and models, checked by hash; then what is present, absent and why
-	$(PYTHON) -m lib.manifest --fetch
+	$(PYTHON) -m lib.manifest fetch && $(PYTHON) -m lib.manifest
 
 bench: $(READY)   ## speed of the systems against the released decoding procedure
 	$(PYTHON) -m lib.bench

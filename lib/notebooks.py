@@ -203,7 +203,7 @@ def execute(name: str, destination: Path, given: dict[str, object], earlier_s: f
     source = NOTEBOOKS / f"{name}.ipynb"
     notebook = read(source)
     used = {key: value for key, value in given.items() if key in parameters(notebook)}
-    partial = CACHE / "notebooks" / f"{name}-{os.getpid()}.ipynb"
+    partial = CACHE / "notebooks" / "-".join(destination.parts[-4:])      # seed0-laptop-notebooks-05_eavanet.ipynb
     label = " ".join([name, *(f"{key}={value}" for key, value in used.items())])
     with Progress(label, notebook.cells, partial.with_suffix(".progress")) as progress:
         run_cells(source, partial, used, progress)

@@ -42,9 +42,9 @@ def verdicts() -> dict[str, str]:
         return {}
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    if rows and not {"id", "verdict"} <= rows[0].keys():
-        raise InputError(f"{path}: expected columns id and verdict, found {', '.join(rows[0])}; run notebook 06 again")
-    return {row["id"]: row["verdict"] for row in rows}
+    if rows and not {"claim_id", "verdict", "reason"} <= rows[0].keys():
+        raise InputError(f"{path}: expected columns claim_id, verdict, reason; run notebook 06 again")
+    return {row["claim_id"]: NOT_RUN if row["reason"] == NOT_RUN else row["verdict"] for row in rows}
 
 
 def notebook_of(paper: str) -> Path | None:
@@ -67,8 +67,8 @@ def table(header: list[str], rows: list[list[str]]) -> str:
 
 
 def count_verdicts(ids: list[str], known: dict[str, str]) -> str:
-    """"3 reproduced, 1 weaker, ..." over some claims; a provisional verdict counts as the verdict it leans to."""
-    counts = Counter(known.get(claim, NOT_RUN).removeprefix("provisional ").strip() for claim in ids)
+    """"3 reproduced, 1 weaker, ..." over some claims."""
+    counts = Counter(known.get(claim, NOT_RUN) for claim in ids)
     unknown = counts.keys() - {*VERDICTS, NOT_RUN}
     if unknown:
         raise InputError(f"claims.csv: unknown verdict {', '.join(sorted(unknown))}; expected {', '.join(VERDICTS)}")
@@ -103,15 +103,20 @@ def face_picture() -> str:
 
 
 def licence_table() -> str:
-    """What the manifest lists behind a licence form, a request or a purchase."""
-    path = ROOT / "data_manifest.yaml"
-    entries = yaml.safe_load(path.read_text())["entries"] if path.exists() else []
+    """What the manifest lists behind a registration form or a signed agreement."""
+    assets = yaml.safe_load((ROOT / "data_manifest.yaml").read_text())["assets"]
+    gated = [asset for asset in assets if asset["gate"] in ("form", "agreement")]
     rows = [
-        [entry["name"], entry["licence"], ", ".join(entry["papers"]), " ".join(entry["how"].split())]
-        for entry in entries
-        if entry["gate"] != "open"
+        [f"[{asset['title']}]({asset['page']})", asset["licence"], asset["gate"], ", ".join(asset["papers"])]
+        for asset in gated
     ]
-    return table(["what", "licence", "papers", "how"], rows)
+    return table(["what", "licence", "gate", "papers"], rows)
+
+
+def unpublished() -> str:
+    """What the manifest lists as never given out."""
+    assets = yaml.safe_load((ROOT / "data_manifest.yaml").read_text())["assets"]
+    return "; ".join(f"{asset['title']} ({asset['kind']})" for asset in assets if asset["gate"] == "unpublished") + "."
 
 
 def untestable() -> str:
@@ -129,6 +134,7 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "picture": face_picture,
     "papers": papers_table,
     "licence": licence_table,
+    "unpublished": unpublished,
     "untestable": untestable,
 }
 
