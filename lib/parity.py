@@ -326,7 +326,8 @@ def vq_config(case: Case) -> codetalker.VQConfig:
     return codetalker.VQConfig(
         motion_width=c["in_dim"], width=c["hidden_size"], layers=c["num_hidden_layers"], heads=c["num_attention_heads"],
         ffn=c["intermediate_size"], codes_per_frame=c["face_quan_num"], code_width=c["zquant_dim"],
-        codebook=c["n_embed"], slope=c["neg"], affine=c.get("INaffine", False), code_projection=biwi, output_bias=not biwi,
+        codebook=c["n_embed"], slope=c["neg"], affine=c.get("INaffine", False),
+        code_projection=biwi, output_bias=not biwi,
     )  # fmt: skip
 
 

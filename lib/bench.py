@@ -1,0 +1,420 @@
+"""How long synthesis takes, from waveform to vertices: `python -m lib.bench` prints the table of paper 004's Table IV.
+
+Published sizes (23,370 vertices, wav2vec 2.0 base), random weights, batch 1, float32, a fixed number of threads. Every
+autoregressive system is timed twice: as released (the whole prefix again for every frame; reference implementations
+below) and with our cache (`lib.models`); both must give the same vertices, and their difference is printed.
+
+Stages: features (convolutions of wav2vec 2.0), encoder (its transformer), decoder (all between), vertices (the layer
+that is 3V wide, wherever it is called). A row is repeated as often as its time allows; its median and quartiles are
+given. The exponent is the slope of log time on log length from 2 s up; a length whose predicted time exceeds the limit
+is left out and says so. Systems take turns at each length, so that a busy machine slows all of them alike.
+"""
+
+import argparse
+import math
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from lib.errors import InputError
+from lib.models import codetalker, eavanet, faceformer, parts
+from lib.paths import write_aside
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SAMPLE_RATE = 16_000
+LENGTHS = (1, 2, 4, 8, 16)  # seconds
+STAGES = ("features", "encoder", "decoder", "vertices")
+OURS, RELEASED = "cached (ours)", "as released"
+# how many times faster EavaNet is in Table IV of paper 004 (real-time factors .1356 and 1.5684 over .0097)
+PAPER_RATIOS = {f"FaceFormer, {RELEASED}": 13.98, f"CodeTalker, {RELEASED}": 161.69}
+
+Synthesis = Callable[[Tensor], Tensor]  # audio (1, N) -> vertices (1, T, D)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """One configuration of each model and of the speech encoder they share."""
+
+    faceformer: faceformer.Config
+    codetalker: codetalker.Config
+    eavanet: eavanet.Config
+    wav2vec2: dict
+
+
+PUBLISHED = Sizes(faceformer.Config(), codetalker.Config(), eavanet.Config(), {})
+TINY = Sizes(
+    faceformer.Config(motion_width=60, width=16, audio_width=32),
+    codetalker.Config(
+        stage1=codetalker.VQConfig(
+            motion_width=60, width=32, layers=2, heads=4, ffn=48, codes_per_frame=4, code_width=8, codebook=16
+        ),
+        width=32,
+        layers=2,
+        audio_width=32,
+    ),
+    eavanet.Config(motion_width=60, audio_width=32, width=32, gate_width=32, lstm_width=16),
+    dict(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64, conv_dim=[32] * 7),
+)
+
+
+@dataclass(frozen=True)
+class System:
+    """A way to synthesise, with the modules whose time is reported apart, by stage."""
+
+    name: str
+    synthesis: Synthesis
+    modules: dict[str, list[nn.Module]]
+
+
+# Released procedures --------------------------------------------------------------------------------------------------
+
+
+def released_faceformer(model: faceformer.FaceFormer, audio: Tensor, template: Tensor, style: Tensor) -> Tensor:
+    """`FaceFormer.predict` as released: decoder and 3V-wide layer over the whole prefix for every new frame."""
+    config = model.config
+    memory, style = model.audio_feature_map(model.encode_audio(audio)), model.obj_vector(style)[:, None]
+    frames = memory.shape[1] // config.audio_per_frame
+    positions, tokens = model.positions(frames, memory), style
+    for t in range(1, frames + 1):
+        states = parts.decode(
+            model.transformer_decoder,
+            tokens + positions[:t],
+            memory,
+            period=config.period,
+            per_frame=config.audio_per_frame,
+        )
+        motion = model.vertice_map_r(states)
+        tokens = torch.cat([tokens, model.vertice_map(motion[:, -1:]) + style], 1)
+    return template[:, None] + motion
+
+
+def released_codetalker(model: codetalker.CodeTalker, audio: Tensor, template: Tensor, style: Tensor) -> Tensor:
+    """`CodeTalker.predict` as released: decoder, codes and the stage-1 decoder over the whole prefix at every frame."""
+    config = model.config
+    memory, style = model.audio_feature_map(model.encode_audio(audio)), model.style(style)[:, None]
+    frames = memory.shape[1] // config.audio_per_frame
+    positions, tokens = model.positions(frames, memory), style
+    for t in range(1, frames + 1):
+        states = parts.decode(
+            model.transformer_decoder,
+            tokens + positions[:t],
+            memory,
+            period=config.period,
+            per_frame=config.audio_per_frame,
+        )
+        motion = model.motion_of(model.feat_map(states))
+        tokens = torch.cat([tokens, model.vertice_map(motion[:, -1:]) + style], 1)
+    return template[:, None] + motion
+
+
+# Systems --------------------------------------------------------------------------------------------------------------
+
+
+def random_model(build: Callable[[], nn.Module], generator: torch.Generator) -> nn.Module:
+    """A model in evaluation mode whose matrices keep the variance of their input; vectors are 1 (norms) or 0."""
+    with torch.device("meta"):
+        model = build()
+    model = model.to_empty(device="cpu").eval().requires_grad_(False)
+    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+        if tensor.ndim >= 2:
+            tensor.normal_(std=tensor[0].numel() ** -0.5, generator=generator)
+        else:
+            tensor.fill_(1.0 if name.endswith("weight") else 0.0)
+    return model
+
+
+def faceformer_systems(sizes: Sizes, speech: nn.Module, generator: torch.Generator) -> list[System]:
+    model = random_model(lambda: faceformer.FaceFormer(sizes.faceformer), generator)
+    model.audio_encoder = speech
+    template, style = one_clip(sizes.faceformer.motion_width, sizes.faceformer.subjects)
+    modules = {"vertices": [model.vertice_map_r]}
+    return [
+        System(f"FaceFormer, {OURS}", lambda audio: model.predict(audio, template, style), modules),
+        System(f"FaceFormer, {RELEASED}", lambda audio: released_faceformer(model, audio, template, style), modules),
+    ]
+
+
+def codetalker_systems(sizes: Sizes, speech: nn.Module, generator: torch.Generator) -> list[System]:
+    model = random_model(lambda: codetalker.CodeTalker(sizes.codetalker), generator)
+    model.audio_encoder = speech
+    template, style = one_clip(sizes.codetalker.stage1.motion_width, sizes.codetalker.subjects)
+    modules = {"vertices": [model.autoencoder.decoder.vertice_map_reverse]}
+    return [
+        System(f"CodeTalker, {OURS}", lambda audio: model.predict(audio, template, style), modules),
+        System(f"CodeTalker, {RELEASED}", lambda audio: released_codetalker(model, audio, template, style), modules),
+    ]
+
+
+def eavanet_systems(sizes: Sizes, speech: nn.Module, generator: torch.Generator) -> list[System]:
+    """EavaNet, its autoregressive twin, and EavaNet without the BLSTM."""
+    variants = {
+        "EavaNet": sizes.eavanet,
+        "EavaNet, autoregressive twin": replace(sizes.eavanet, decoder="autoregressive"),
+        "EavaNet, no BLSTM": replace(sizes.eavanet, lstm_layers=0),
+    }
+    return [eavanet_system(name, config, speech, generator) for name, config in variants.items()]
+
+
+def eavanet_system(name: str, config: eavanet.Config, speech: nn.Module, generator: torch.Generator) -> System:
+    model = random_model(lambda: eavanet.EavaNet(config), generator)
+    template, speaker = one_clip(config.motion_width, config.speakers)
+    style = model.blend(1, 0.5)[None]
+
+    def synthesis(audio: Tensor) -> Tensor:
+        hidden = parts.encode_speech(speech, audio, frames=None, per_frame=2, fps=25.0)
+        return template[:, None] + model.decode(hidden, speaker, style)
+
+    lstm = [] if model.decoder.lstm is None else [model.decoder.lstm]
+    return System(name, synthesis, {"vertices": [model.decoder.project], "lstm": lstm})
+
+
+FAMILIES = {"faceformer": faceformer_systems, "codetalker": codetalker_systems, "eavanet": eavanet_systems}
+
+
+def one_clip(width: int, subjects: int) -> tuple[Tensor, Tensor]:
+    """Template (1, D) of zeros and the first subject's one-hot style (1, subjects)."""
+    return torch.zeros(1, width), torch.eye(subjects)[:1]
+
+
+def build_systems(families: Sequence[str], sizes: Sizes, seed: int) -> list[System]:
+    """All variants of the named families, sharing one speech encoder."""
+    unknown = set(families) - set(FAMILIES)
+    if unknown:
+        raise InputError(f"no such system: {', '.join(sorted(unknown))}; choose from {', '.join(FAMILIES)}")
+    generator = torch.Generator().manual_seed(seed)
+    speech = random_model(lambda: parts.speech_model(sizes.wav2vec2), generator)
+    shared = {"features": [speech.feature_extractor], "encoder": [speech.feature_projection, speech.encoder]}
+    systems = [system for family in families for system in FAMILIES[family](sizes, speech, generator)]
+    return [replace(system, modules=shared | system.modules) for system in systems]
+
+
+# Timing ---------------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def stopwatch(modules: dict[str, list[nn.Module]]):
+    """Yield a dict that collects the seconds spent inside the given modules, by stage."""
+    seconds, started, hooks = dict.fromkeys(modules, 0.0), {}, []
+
+    def start(stage):
+        return lambda *_: started.__setitem__(stage, time.perf_counter())
+
+    def stop(stage):
+        return lambda *_: seconds.__setitem__(stage, seconds[stage] + time.perf_counter() - started[stage])
+
+    for stage, members in modules.items():
+        for module in members:
+            hooks += [module.register_forward_pre_hook(start(stage)), module.register_forward_hook(stop(stage))]
+    try:
+        yield seconds
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def timed_run(system: System, audio: Tensor) -> tuple[dict[str, float], Tensor]:
+    """Seconds in total and by stage of one synthesis, and its vertices."""
+    with stopwatch(system.modules) as stages:
+        start = time.perf_counter()
+        vertices = system.synthesis(audio)
+        total = time.perf_counter() - start
+    apart = sum(stages[stage] for stage in ("features", "encoder", "vertices"))
+    return {**stages, "decoder": total - apart, "total": total}, vertices
+
+
+def timed_row(system: System, audio: Tensor, repeats: int, row_s: float) -> tuple[dict, Tensor]:
+    """Quartiles of the total and medians of the stages; as many of `repeats` runs as fit into `row_s`, at least one."""
+    warm_up, vertices = timed_run(system, audio)
+    # a run that takes seconds has warmed up long before it ends, so it counts itself
+    slow = warm_up["total"] * 2 > row_s
+    count = 0 if slow else max(1, min(repeats, int(row_s / warm_up["total"]) - 1))
+    runs = [timed_run(system, audio)[0] for _ in range(count)] or [warm_up]
+    totals = [run["total"] for run in runs]
+    low, middle, high = statistics.quantiles(totals, n=4, method="inclusive") if len(runs) > 1 else [totals[0]] * 3
+    row = {"runs": len(runs), "median_s": middle, "q1_s": low, "q3_s": high}
+    return row | {
+        f"{stage}_s": statistics.median(run[stage] for run in runs) for stage in runs[0] if stage != "total"
+    }, vertices
+
+
+def predicted_seconds(past: list[tuple[float, float]], length: float) -> float:
+    """Time expected at `length` from the (length, seconds) measured so far: the slope of the last two, at least 1."""
+    if not past:
+        return 0.0
+    (last, seconds), slope = past[-1], 1.0
+    if len(past) > 1:
+        before, earlier = past[-2]
+        slope = max(1.0, math.log(seconds / earlier) / math.log(last / before))
+    return seconds * (length / last) ** slope
+
+
+@contextmanager
+def fixed_threads(threads: int):
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def bench(
+    systems: Sequence[str] = tuple(FAMILIES),
+    lengths: Sequence[float] = LENGTHS,
+    repeats: int = 5,
+    *,
+    sizes: Sizes = PUBLISHED,
+    threads: int = 2,
+    row_s: float = 10.0,
+    limit_s: float = 60.0,
+    seed: int = 0,
+    on_row: Callable[[dict], None] = lambda row: None,
+) -> "pd.DataFrame":
+    """One row per system and length: times in seconds, real-time factor, stages, difference from the released output.
+
+    systems   families: "faceformer", "codetalker", "eavanet" (each brings its variants)
+    lengths   seconds of audio, ascending
+    repeats   timed runs of a row after one warm-up; fewer where they would take more than `row_s` seconds
+    limit_s   a length is left out (NaN, with a note) where one run is predicted to take longer
+    on_row    called with every finished row, for progress
+    """
+    import pandas as pd
+
+    rows, past = [], {}
+    with fixed_threads(threads), torch.no_grad():
+        built = build_systems(systems, sizes, seed)
+        for length in sorted(lengths):
+            audio = parts.normalise_audio(noise(length, seed))
+            outputs: dict[str, Tensor] = {}
+            for system in built:
+                row = {"system": system.name, "audio_s": length}
+                expected = predicted_seconds(past.get(system.name, []), length)
+                if expected > limit_s:
+                    rows.append(row | {"note": f"left out: about {expected:.0f} s, limit {limit_s:.0f} s"})
+                else:
+                    timing, outputs[system.name] = timed_row(system, audio, repeats, row_s)
+                    past.setdefault(system.name, []).append((length, timing["median_s"]))
+                    rows.append(row | timing | summary(timing, length) | agreement(system.name, outputs))
+                on_row(rows[-1])
+    return pd.DataFrame(rows)
+
+
+def noise(seconds: float, seed: int) -> Tensor:
+    """White noise (1, N) at 16 kHz; the time does not depend on what is said."""
+    return torch.randn(1, int(seconds * SAMPLE_RATE), generator=torch.Generator().manual_seed(seed))
+
+
+def summary(timing: dict, length: float) -> dict:
+    """Real-time factor, time without the speech encoder, share of the (B)LSTM."""
+    rest = timing["decoder_s"] + timing["vertices_s"]
+    share = timing["lstm_s"] / timing["median_s"] if timing.get("lstm_s") else float("nan")
+    return {"rtf": timing["median_s"] / length, "without_speech_s": rest, "lstm_share": share}
+
+
+def agreement(name: str, outputs: dict[str, Tensor]) -> dict:
+    """Largest difference of the vertices between the released procedure and ours, where both have run."""
+    ours = name.replace(RELEASED, OURS)
+    if ours == name or ours not in outputs:
+        return {}
+    return {"difference": (outputs[name] - outputs[ours]).abs().max().item()}
+
+
+# Tables ---------------------------------------------------------------------------------------------------------------
+
+
+def exponents(table: "pd.DataFrame", from_s: float = 2.0) -> "pd.Series":
+    """Slope of log time on log length per system over the lengths measured from `from_s` up; NaN below two of them."""
+    import numpy as np
+
+    measured = table[(table.audio_s >= from_s) & table.median_s.notna()]
+    return measured.groupby("system", sort=False)[["audio_s", "median_s"]].apply(
+        lambda g: np.polyfit(np.log(g.audio_s), np.log(g.median_s), 1)[0] if len(g) > 1 else float("nan")
+    )
+
+
+def ratios(table: "pd.DataFrame") -> "pd.DataFrame":
+    """How many times longer each system takes than EavaNet, by length; with the ratio printed in paper 004."""
+    times = table.pivot(index="system", columns="audio_s", values="median_s").reindex(table.system.unique())
+    if "EavaNet" not in times.index:
+        raise InputError("ratios are taken to EavaNet, which is not among the systems of this table")
+    relative = times / times.loc["EavaNet"]
+    return relative.assign(paper=[PAPER_RATIOS.get(name, float("nan")) for name in relative.index])
+
+
+def speedups(table: "pd.DataFrame") -> "pd.DataFrame":
+    """How many times faster our cached decoding is than the released procedure, by length."""
+    times = table.pivot(index="system", columns="audio_s", values="median_s")
+    released = [name for name in times.index if name.endswith(RELEASED)]
+    gains = {name.split(",")[0]: times.loc[name] / times.loc[name.replace(RELEASED, OURS)] for name in released}
+    return type(table)(gains).T
+
+
+def line(row: dict) -> str:
+    """A row for the terminal."""
+    head = f"{row['system']:30} {row['audio_s']:5g} s"
+    if "median_s" not in row:
+        return f"{head}   {row['note']}"
+    stages = "  ".join(f"{stage} {row[f'{stage}_s']:.3f}" for stage in STAGES)
+    text = f"{head}  {row['median_s']:8.3f} s [{row['q1_s']:.3f}, {row['q3_s']:.3f}] n={row['runs']}"
+    text += f"  RTF {row['rtf']:.4f}  {stages}"
+    if row["lstm_share"] == row["lstm_share"]:
+        text += f"  LSTM {row['lstm_share']:.0%}"
+    return text + (f"  difference from ours {row['difference']:.1e}" if "difference" in row else "")
+
+
+def print_tables(table: "pd.DataFrame") -> None:
+    print("\nexponent of time in length, from 2 s up")
+    print(exponents(table).round(2).to_string())
+    gains = speedups(table)
+    if len(gains):
+        print("\ntimes faster than the released procedure, by seconds of audio")
+        print(gains.round(2).to_string())
+    if (table.system == "EavaNet").any():
+        print("\ntimes slower than EavaNet, by seconds of audio, and as printed in the paper (RTX 3090, 4 s)")
+        print(ratios(table).round(2).to_string(na_rep="-"))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m lib.bench", description=__doc__.splitlines()[0])
+    parser.add_argument("--systems", nargs="+", default=list(FAMILIES), choices=list(FAMILIES))
+    parser.add_argument("--lengths", nargs="+", type=float, default=list(LENGTHS), help="seconds of audio")
+    parser.add_argument("--repeats", type=int, default=5, help="timed runs per row, after one warm-up")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--row-s", type=float, default=10.0, help="fewer runs where a row would take longer")
+    parser.add_argument("--budget-s", type=float, default=60.0, help="leave a length out where one run takes longer")
+    parser.add_argument("--tiny", action="store_true", help="toy sizes: checks the program, measures nothing")
+    parser.add_argument("--csv", type=Path, help="write the rows to this file")
+    parser.add_argument("--json", type=Path, help="write the rows to this file")
+    options = parser.parse_args(arguments)
+    size = "toy" if options.tiny else "published"
+    print(f"{size} sizes, {options.threads} threads, torch {torch.__version__}, float32, batch 1; median [quartiles]")
+    table = bench(
+        options.systems, options.lengths, options.repeats, sizes=TINY if options.tiny else PUBLISHED,
+        threads=options.threads, row_s=options.row_s, limit_s=options.budget_s,
+        on_row=lambda row: print(line(row), flush=True),
+    )  # fmt: skip
+    print_tables(table)
+    write(table, options.csv, options.json)
+
+
+def write(table: "pd.DataFrame", csv: Path | None, json: Path | None) -> None:
+    """Write the rows to the files asked for."""
+    if csv:
+        with write_aside(csv) as aside:
+            table.to_csv(aside, index=False)
+    if json:
+        with write_aside(json) as aside:
+            table.to_json(aside, orient="records", indent=1)
+
+
+if __name__ == "__main__":
+    main()
