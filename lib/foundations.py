@@ -6,9 +6,8 @@ judges           two emotion judges on landmarks; they never train, select or we
 Nothing here shares actors with the corpus: voices are actors 200 and up, the judges' faces actors 100 and up.
 """
 
-import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -20,7 +19,18 @@ from torch.nn import functional
 from lib import paths, training
 from lib.errors import InputError
 from lib.models import speech
+from lib.models.judges import (
+    FPS,
+    CourseJudge,
+    CourseNetwork,
+    Discriminants,
+    Judge,
+    StatisticsJudge,
+    displacement,
+    statistics,
+)
 from lib.models.speech import SpeechEncoder, SpeechFeatures
+from lib.study import code_digest, digest
 
 RELEASED_ENCODER = "wav2vec2-base-960h"
 SPEECH_VERSION = 1                  # raised when a change of this code changes the trained encoder
@@ -141,18 +151,6 @@ def _phoneme_losses(model: SpeechEncoder):
     return losses
 
 
-def _key(recipe, *extra: str) -> str:
-    """Name of a trained foundation: hash of everything its numbers depend on."""
-    settings = json.dumps([asdict(recipe), *extra], sort_keys=True)
-    return hashlib.sha256(settings.encode()).hexdigest()[:12]
-
-
-def _speech_key(recipe: SpeechRecipe) -> str:
-    from lib.puppet import sentences, voice
-
-    return _key(recipe, str(SPEECH_VERSION), "".join(sentences.BANKS["en-ctc"]), repr(voice.SHIFTS))
-
-
 def speech_encoder(scale: str, *, pretrained: bool = True) -> SpeechFeatures:
     """Speech features of a scale ("smoke", "laptop", "paper").
 
@@ -237,7 +235,10 @@ def phone_errors(model: SpeechEncoder, recipe: SpeechRecipe) -> dict[str, float]
 
 
 def _speech_path(recipe: SpeechRecipe) -> Path:
-    return paths.CACHE / "foundations" / f"speech-{_speech_key(recipe)}.pt"
+    from lib.puppet import sentences, voice
+
+    heard = sentences.BANKS["en-ctc"], voice.SHIFTS, code_digest("lib.models.speech")
+    return paths.CACHE / "foundations" / f"speech-{digest(recipe, SPEECH_VERSION, heard)}.pt"
 
 
 def _finished(checkpoint: Path) -> bool:
@@ -250,11 +251,194 @@ def _finish(checkpoint: Path, scores: dict) -> None:
         aside.write_text(json.dumps(scores, indent=1))
 
 
+# Judges ---------------------------------------------------------------------------------------------------------------
+
+JUDGE_ACTORS, JUDGE_TEST_ACTORS = tuple(range(100, 120)), tuple(range(124, 132))
+STRONG = 0.7                        # intensity from which a judge must recognise the emotion
+NOISE = 0.01                        # standard deviation of "truth plus noise" in eye distances, about 0.9 mm
+JUDGES_VERSION = 1                  # raised when a change of this code changes the trained judges
+
+
+@dataclass(frozen=True)
+class JudgeRecipe:
+    """Whose faces the judges see and how they learn."""
+
+    actors: tuple[int, ...] = JUDGE_ACTORS
+    test_actors: tuple[int, ...] = JUDGE_TEST_ACTORS
+    clips_per_cell: int = 4         # each cell speaks sentences of four, at each intensity once
+    intensities: tuple[float, ...] = (0.4, 0.7, 0.85, 1.0)
+    shrinkage: float = 0.3
+    noise: float = 0.004            # training noise on landmarks, eye distances
+    crop: int = 50                  # frames, 2 s
+    batch: int = 32
+    epochs: int = 60
+    learning_rate: float = 2e-3
+    halve_every: int = 20
+    seed: int = 1
+
+
+JUDGES = {
+    "smoke": JudgeRecipe(actors=JUDGE_ACTORS[:4], test_actors=JUDGE_TEST_ACTORS[:4], epochs=30),
+    "laptop": JudgeRecipe(),
+    "paper": JudgeRecipe(),
+}
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Displacements [(T, 204)] of clips with their emotions (N,) as numbers and intensities (N,)."""
+
+    moved: list[np.ndarray]
+    labels: np.ndarray
+    intensities: np.ndarray
+
+
+@cache
+def judges(scale: str) -> tuple[Judge, Judge]:
+    """The two judges of a scale, "statistics" and "course", trained at the first call and cached."""
+    from lib.puppet.spec import EMOTIONS
+
+    recipe = _judge_recipe(scale)
+    checkpoint, network = _judges_path(recipe), _fresh_network(recipe, len(EMOTIONS))
+    seen = None if _finished(checkpoint) else _faces(recipe, recipe.actors)
+    if seen is not None:
+        _train_course(network, seen, recipe, checkpoint)
+    training.load(checkpoint, network)
+    pair = StatisticsJudge(EMOTIONS, _discriminants(recipe, seen)), CourseJudge(EMOTIONS, network)
+    if seen is not None:
+        _finish(checkpoint, {judge.name: _accuracies(judge, recipe) for judge in pair})
+    return pair
+
+
+def _judge_recipe(scale: str) -> JudgeRecipe:
+    from lib.puppet.spec import LAPTOP
+
+    if scale not in JUDGES:
+        raise InputError(f"scale {scale!r}: unknown; expected one of {', '.join(JUDGES)}")
+    recipe = JUDGES[scale]
+    assert not set(recipe.actors) & set(recipe.test_actors)
+    assert not {*recipe.actors, *recipe.test_actors} & {*LAPTOP.actors, *SPEECH[scale].actors}
+    return recipe
+
+
+def _fresh_network(recipe: JudgeRecipe, classes: int) -> CourseNetwork:
+    training.seed_everything(recipe.seed)
+    return CourseNetwork(classes)
+
+
+def _faces(recipe: JudgeRecipe, actors: tuple[int, ...]) -> Faces:
+    """Landmarks of the puppet, nuisance included, without head motion, for some of the judges' actors."""
+    from tqdm.auto import tqdm
+
+    from lib.puppet.corpus import generate
+    from lib.puppet.head import head
+    from lib.puppet.spec import EMOTIONS, CorpusSpec
+
+    spec = CorpusSpec(f"judges-{actors[0]}", actors, intensities=recipe.intensities, bank="en-judge",
+                      clips_per_cell=recipe.clips_per_cell, seed=recipe.seed)  # fmt: skip
+    points, moved = head().topology.landmarks, []
+    for clip in tqdm(generate(spec), desc="landmarks for the judges", leave=False):
+        moved.append(displacement(clip.landmarks(FPS), clip.neutral()[points]))
+    clips = spec.clips()
+    labels = np.array([EMOTIONS.index(clip.emotion) for clip in clips])
+    return Faces(moved, labels, np.array([clip.intensity for clip in clips]))
+
+
+def _discriminants(recipe: JudgeRecipe, seen: Faces | None) -> Discriminants:
+    """The linear judge, from its cache or from the faces seen."""
+    path = _judges_path(recipe).with_suffix(".npz")
+    if seen is not None:
+        rng = np.random.default_rng(recipe.seed)
+        noisy = [m + recipe.noise * rng.standard_normal(m.shape) for m in seen.moved]
+        rows = np.stack([statistics(m) for m in [*seen.moved, *noisy]])
+        labels = np.concatenate([seen.labels, seen.labels])
+        fitted = Discriminants.fit(rows, labels, int(labels.max()) + 1, recipe.shrinkage)
+        with paths.write_aside(path) as aside:
+            np.savez(aside, **vars(fitted))
+    with np.load(path) as stored:
+        return Discriminants(**stored)
+
+
+def _train_course(network: CourseNetwork, seen: Faces, recipe: JudgeRecipe, checkpoint: Path) -> None:
+    def batches(rng: np.random.Generator):
+        order = rng.permutation(len(seen.moved))
+        for some in np.array_split(order, max(1, len(order) // recipe.batch)):
+            crops = np.stack([_face_crop(seen.moved[i], rng, recipe.crop) for i in some])
+            noise = recipe.noise * rng.uniform(0, 2) * rng.standard_normal(crops.shape)
+            yield torch.from_numpy((crops + noise).astype(np.float32)), torch.from_numpy(seen.labels[some])
+
+    def losses(batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        return {"emotion": functional.cross_entropy(network(batch[0]), batch[1])}
+
+    fit = training.Recipe(recipe.epochs, recipe.learning_rate, recipe.halve_every, weight_decay=1e-4)
+    training.fit(network, batches, losses, fit, seed=recipe.seed, checkpoint=checkpoint, weights={"emotion": 1.0},
+                 label="emotion judge")  # fmt: skip
+
+
+def _face_crop(moved: np.ndarray, rng: np.random.Generator, frames: int) -> np.ndarray:
+    """Random part of (T, 204), repeated at the end where the clip is shorter."""
+    first = int(rng.integers(0, max(1, len(moved) - frames + 1)))
+    return moved[np.minimum(np.arange(first, first + frames), len(moved) - 1)]
+
+
+def _accuracies(judge: Judge, recipe: JudgeRecipe) -> dict:
+    """Accuracy on actors never seen, on truth and with noise, and the confusion matrix of strong emotions."""
+    unseen, rng = _faces(recipe, recipe.test_actors), np.random.default_rng(recipe.seed + 1)
+    strong = (unseen.intensities >= STRONG) | (unseen.labels == 0)
+    scores = {}
+    for kind, noise in (("truth", 0.0), ("truth plus noise", NOISE)):
+        seen = [(m + noise * rng.standard_normal(m.shape)).astype(np.float32) for m in unseen.moved]
+        guesses = np.array([judge.log_odds(m).argmax() for m in seen])
+        right = guesses == unseen.labels
+        scores[kind] = {"all": float(right.mean()), f"intensity >= {STRONG}": float(right[strong].mean())}
+        scores[kind]["confusion"] = _confusion(unseen.labels[strong], guesses[strong], len(judge.emotions))
+    return scores
+
+
+def _confusion(truth: np.ndarray, guess: np.ndarray, classes: int) -> list[list[int]]:
+    counts = np.zeros((classes, classes), int)
+    np.add.at(counts, (truth, guess), 1)
+    return counts.tolist()
+
+
+def _judges_path(recipe: JudgeRecipe) -> Path:
+    from lib.puppet.corpus import fingerprint
+
+    code = code_digest("lib.models.judges", "lib.puppet.head")
+    return paths.CACHE / "foundations" / f"judges-{digest(recipe, JUDGES_VERSION, fingerprint(), code)}.pt"
+
+
+def judge_scores(scale: str) -> dict:
+    """Scores by judge: truth or truth plus noise, accuracies and confusion counts (true emotion by row)."""
+    judges(scale)
+    return json.loads(_judges_path(JUDGES[scale]).with_suffix(".json").read_text())
+
+
+def confusion(scale: str, judge: str):
+    """DataFrame of counts on truth of intensity >= 0.7: true emotion by row, judged emotion by column."""
+    import pandas as pd
+
+    from lib.puppet.spec import EMOTIONS
+
+    counts = judge_scores(scale)[judge]["truth"]["confusion"]
+    return pd.DataFrame(counts, index=pd.Index(EMOTIONS, name="true"), columns=EMOTIONS)
+
+
+# Report ---------------------------------------------------------------------------------------------------------------
+
+
 def report(scale: str):
     """DataFrame of every foundation in use at a scale: foundation, measure, on what, value."""
     import pandas as pd
 
-    return pd.DataFrame(_speech_rows(scale), columns=["foundation", "measure", "on", "value"])
+    rows = [*_speech_rows(scale), *_judge_rows(scale)]
+    return pd.DataFrame(rows, columns=["foundation", "measure", "on", "value"])
+
+
+def _judge_rows(scale: str) -> list[tuple[str, str, str, float]]:
+    return [(f"judge {name}", "accuracy", f"unseen actors, {kind}, {which}", value)
+            for name, kinds in judge_scores(scale).items() for kind, values in kinds.items()
+            for which, value in values.items() if which != "confusion"]
 
 
 def _speech_rows(scale: str) -> list[tuple[str, str, str, float]]:
