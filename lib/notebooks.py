@@ -242,7 +242,6 @@ def publish(partial: Path, destination: Path, record: dict) -> None:
 
     with write_aside(destination) as aside:
         nbformat.write(cleaned(read(partial), record), aside)
-        aside.chmod(0o644)
     partial.unlink()
 
 
