@@ -1,0 +1,80 @@
+"""Printed numbers: each hand computation of the specification sheets."""
+
+import pytest
+
+from lib import claims, printed
+from lib.errors import InputError
+
+ALL = claims.load()
+
+
+def test_z_of_the_six_printed_shares_at_690_votes():
+    shares = [40.86, 45.21, 51.73, 66.23, 53.52, 60.41]
+    assert [round(printed.share_z(s, 690), 2) for s in shares] == [-4.80, -2.52, 0.91, 8.53, 1.85, 5.47]
+
+
+def test_interval_of_a_share_is_about_3_7_points_at_690_votes():
+    low, high = printed.share_interval(51.73, 690)
+    assert (high - low) / 2 == pytest.approx(3.7, abs=0.05)
+    assert low < 50 < high
+    assert printed.share_interval(100 * 137 / 200, 200) == pytest.approx((61.8, 74.5), abs=0.05)      # Wilson, by hand
+
+
+@pytest.mark.parametrize(("percent", "direction", "verdicts"), [
+    (66.23, "a>b", ["reproduced", "reproduced", "undecidable"]),
+    (51.73, "a>b", ["not reproduced", "undecidable", "undecidable"]),      # 690 votes: within 5 points of parity
+    (40.86, "a<b", ["reproduced", "reproduced", "undecidable"]),
+    (45.21, "approx", ["weaker", "undecidable", "undecidable"]),
+])
+def test_verdicts_of_shares_depend_on_the_votes(percent, direction, verdicts):
+    found = printed.reanalyse_share(percent, direction)
+    assert [decision.verdict for decision in found.values()] == verdicts
+
+
+def test_two_shares_are_no_share_of_690_votes_but_of_667():
+    for percent in (53.52, 60.41):
+        assert not printed.counts_for_share(percent, 690) and not printed.counts_for_share(percent, 690, truncated=True)
+    assert printed.counts_for_share(53.52, 667, truncated=True) == [357]
+    assert printed.counts_for_share(60.41, 667, truncated=True) == [403]
+    assert 667 in printed.attainable_votes([53.52, 60.41], 700, truncated=True) and 667 == 29 * 23
+
+
+def test_a_share_that_can_be_counted():
+    assert printed.counts_for_share(33.33, 3) == [1]
+    assert printed.counts_for_share(33.34, 3) == []
+    assert printed.attainable_votes([50.0], 5) == [2, 4]
+
+
+def test_rating_intervals_need_more_spread_than_the_scale_has():
+    assert [round(printed.rating_sd(h, 375), 2) for h in (0.29, 0.21, 0.19)] == [2.87, 2.07, 1.88]
+    assert printed.largest_rating_sd() == 2.0
+    assert printed.largest_rating_sd(mean=2.44) == pytest.approx(1.92, abs=0.01)
+    assert printed.achieved_share(2.44, 3.13, 4.11) == pytest.approx(0.4132, abs=1e-4)
+
+
+def test_printed_ratings_rise():
+    found = printed.mos_evidence(claims.by_id(ALL, "eavanet-09"))
+    verdict = claims.judge(claims.by_id(ALL, "eavanet-09"), [found])
+    assert verdict.printed == "reproduced" and verdict.verdict == "undecidable"
+
+
+def test_printed_speed_ratios_lie_within_rounding():
+    low, high = printed.ratio_range(1.5684, 0.0097)
+    assert (round(low, 1), round(high, 1)) == (160.9, 162.5)
+    assert low < 161.55 < high
+    assert printed.ratio_range(0.1356, 0.0097)[0] < 13.98 < printed.ratio_range(0.1356, 0.0097)[1]
+
+
+def test_frames_after_the_convolution():
+    assert [printed.conv_frames(200, 4, s, p) for s, p in ((1, 2), (2, 2), (2, 1))] == [201, 101, 100]
+
+
+def test_checks_of_eavanet_19_hold_only_in_part():
+    checks = printed.eavanet_checks(ALL)
+    assert claims.decide_checks(checks).verdict == "weaker"
+    assert "[53.52, 60.41]" in next(check.detail for check in checks if "690" in check.name)
+
+
+def test_a_claim_without_shares_is_refused():
+    with pytest.raises(InputError, match="prints no shares"):
+        printed.share_evidence(claims.by_id(ALL, "eavanet-01"))
