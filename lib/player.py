@@ -41,10 +41,12 @@ MAX_LEVEL = LEVELS[-1]
 MAX_SECONDS = 30.0                                # a longer upload would keep the slider waiting for seconds
 INNER_LIP_TOP, INNER_LIP_BOTTOM = 62, 66          # iBUG-68, counted from 0
 GLOSS = {                                         # 0..255, how wet a part looks; skin elsewhere
-    "lips": 95, "lip_inside": 130, "mouth": 60, "gums": 110, "teeth": 150, "tongue": 110, "sclera": 235, "iris": 255,
+    "lips": 95, "lip_inside": 130, "mouth": 0, "gums": 110, "teeth": 60, "tongue": 110, "sclera": 235, "iris": 255,
     "pupil": 255, "brows": 10, "lashes": 10,
 }
 SKIN_GLOSS = 40
+INSIDE = ("mouth", "tongue", "gums", "teeth")
+SHADOW_MM = 26.0                                  # light inside the mouth fades by 1/e over this depth behind the lips
 
 
 class Animator(Protocol):
@@ -147,14 +149,22 @@ def lip_opening(vertices: np.ndarray, topology: Topology) -> np.ndarray:
     return np.linalg.norm(vertices[:, top] - vertices[:, bottom], axis=-1).astype(np.float32)
 
 
-def colours(topology: Topology) -> np.ndarray:
-    """Colour and gloss of each vertex, (V, 4) uint8, from the named parts of the mesh."""
+def colours(topology: Topology, rest: np.ndarray) -> np.ndarray:
+    """Colour and gloss of each vertex, (V, 4) uint8, from the named parts of the mesh at rest (V, 3).
+
+    Nothing casts a shadow in the player, so the inside of the mouth is painted the darker, the deeper it lies.
+    """
     from lib.face.render import part_colours
 
-    gloss = np.full((topology.n_vertices, 1), SKIN_GLOSS, np.uint8)
+    paint = np.full((topology.n_vertices, 4), SKIN_GLOSS, np.float32)
+    paint[:, :3] = part_colours(topology)
     for part, indices in topology.parts.items():
-        gloss[indices] = GLOSS.get(part, SKIN_GLOSS)
-    return np.concatenate([part_colours(topology), gloss], axis=1)
+        paint[indices, 3] = GLOSS.get(part, SKIN_GLOSS)
+    if "lips" in topology.parts:
+        inside = np.concatenate([topology.parts.get(part, np.zeros(0, int)) for part in INSIDE]).astype(int)
+        depth = np.median(rest[topology.parts["lips"], 2]) - rest[inside, 2]
+        paint[inside] *= np.exp(-np.maximum(depth, 0) / SHADOW_MM)[:, None]
+    return paint.astype(np.uint8)
 
 
 def wav_bytes(audio: np.ndarray, sample_rate: int = 16000) -> bytes:
@@ -182,9 +192,11 @@ class Face:
     convert: Callable[[np.ndarray], np.ndarray] = field(default=lambda vertices: vertices)
 
 
-def own_face(topology: Topology) -> Face:
+def own_face(animator: Animator) -> Face:
     """The face an animator was trained on."""
-    return Face(topology, colours(topology))
+    audio, speaker = animator.clips[0][1][:16000], next(iter(animator.speakers), None)
+    rest = animator.animate(audio, animator.emotions[0], 0.0, speaker)[0]
+    return Face(animator.topology, colours(animator.topology, rest))
 
 
 def other_faces(topology: Topology) -> dict[str, Face]:
@@ -230,6 +242,7 @@ class Playground:
         if not systems:
             raise InputError("the playground needs at least one system; see lib.player.load")
         self.systems, self.faces = dict(systems), dict(faces or {})
+        self.own_faces = {name: own_face(animator) for name, animator in self.systems.items()}
         self.clips = {name: dict(animator.clips) for name, animator in self.systems.items()}
         self.uploads: dict[str, np.ndarray] = {}
         self.choice = self._first_choice(next(iter(self.systems)))
@@ -300,7 +313,7 @@ class Playground:
     @property
     def face(self) -> Face:
         """The chosen face."""
-        return self.faces.get(self.choice.face) or own_face(self.animator.topology)
+        return self.faces.get(self.choice.face) or self.own_faces[self.choice.system]
 
     def animate(self, emotion: str, alpha: float) -> np.ndarray:
         """Vertices (T, V0, 3) of the chosen system, clip and speaker, on the system's own topology."""
@@ -317,7 +330,7 @@ class Playground:
     def export(self, path: Path, *, title: str, levels: Sequence[float] = LEVELS) -> Path:
         """Write the chosen clip, with every emotion at each of `levels`, as one HTML file (see `export_html`)."""
         motions = {e: [self.animate(e, level) for level in levels] for e in self.animator.emotions}
-        return export_html(path, motions, levels, self.animator.topology, self.audio, self.animator.fps,
+        return export_html(path, motions, levels, self.own_faces[self.choice.system], self.audio, self.animator.fps,
                            choice=self.choice.emotion, title=title)
 
 
@@ -329,13 +342,14 @@ def javascript(*names: str) -> str:
     return "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in names)
 
 
-def export_html(path: Path, motions: Mapping[str, Sequence[np.ndarray]], levels: Sequence[float], topology: Topology,
+def export_html(path: Path, motions: Mapping[str, Sequence[np.ndarray]], levels: Sequence[float], face: Face,
                 audio: np.ndarray, fps: float, *, choice: str | None = None, title: str = "Face player",
                 choice_label: str = "emotion", level_label: str = "intensity") -> Path:
     """Write a page that plays without kernel and network: sound, mesh and precomputed motions are inside.
 
-    motions: name -> one (T, V, 3) array in mm per level; levels ascending, at least two. The page's slider is
-    continuous: between two levels it interpolates linearly, and says so. Raises InputError if lengths differ.
+    motions: name -> one (T, V, 3) array in mm per level, on `face`; levels ascending, at least two. The
+    page's slider is continuous: between two levels it interpolates linearly, and says so. Raises InputError if
+    lengths differ.
     """
     lengths = {len(motion) for tracks in motions.values() for motion in tracks}
     if len(lengths) != 1 or any(len(tracks) != len(levels) for tracks in motions.values()) or len(levels) < 2:
@@ -343,9 +357,9 @@ def export_html(path: Path, motions: Mapping[str, Sequence[np.ndarray]], levels:
                          f"got {sorted(lengths)} frames and {len(levels)} levels")
     basis = shared_basis([motion for tracks in motions.values() for motion in tracks])
     data = {
-        "faces": _base64(topology.faces, np.uint32), "colours": _base64(colours(topology), np.uint8),
+        "faces": _base64(face.topology.faces, np.uint32), "colours": _base64(face.paint, np.uint8),
         **{name: _base64(getattr(basis, name)) for name in ("mean", "rows", "scales")},
-        "tracks": {name: [_track(basis, motion, topology) for motion in tracks] for name, tracks in motions.items()},
+        "tracks": {name: [_track(basis, m, face.topology) for m in tracks] for name, tracks in motions.items()},
         "levels": list(levels), "fps": fps, "choice": choice or next(iter(motions)),
         "audio": base64.b64encode(wav_bytes(audio)).decode(),
     }

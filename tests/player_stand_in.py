@@ -64,9 +64,35 @@ def animator(scale: str, seed: int) -> StandIn:
     return StandIn()
 
 
-def animator_in_sandbox(scale: str, seed: int) -> StandIn:
-    """As `animator`; moves the repository's root to $PLAYER_TEST_ROOT, so that a test overwrites no results."""
+class PuppetStandIn(StandIn):
+    """The same rules on the puppet's head: a face to look at."""
+
+    emotions = ("happy", "angry", "sad")
+    shapes = {
+        "happy": {"mouthSmile": 0.9, "cheekSquint": 0.7, "eyeSquint": 0.3},
+        "angry": {"browDown": 1.0, "noseSneer": 0.5, "mouthPress": 0.3, "eyeSquint": 0.4},
+        "sad": {"mouthFrown": 0.9, "browInnerUp": 0.9, "eyeLookDown": 0.3},
+    }
+
+    def __init__(self):
+        from lib.puppet.head import head
+
+        super().__init__()
+        self.head, self.topology = head(), head().topology
+
+    def animate(self, audio, emotion, alpha, speaker=None):
+        from lib.face.rig import ARKIT, curves
+
+        frames = int(len(audio) / 16000 * FPS + 1e-6)
+        level = np.abs(audio[: frames * 640]).reshape(frames, 640).mean(1)
+        recipe = {name: alpha * amount for control, amount in self.shapes[emotion].items()
+                  for name in (control, f"{control}Left", f"{control}Right") if name in ARKIT}
+        return self.head.vertices(curves(frames, jawOpen=2.0 * level, **recipe))
+
+
+def puppet_in_sandbox(scale: str, seed: int) -> PuppetStandIn:
+    """For notebook 07; moves the repository's root to $PLAYER_TEST_ROOT, so that a test overwrites no results."""
     import lib.paths
 
     lib.paths.ROOT = Path(os.environ["PLAYER_TEST_ROOT"])
-    return animator(scale, seed)
+    return PuppetStandIn()

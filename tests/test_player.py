@@ -18,6 +18,7 @@ from lib.player import (
     fit_basis,
     lip_opening,
     load,
+    own_face,
     shared_basis,
     wav_bytes,
 )
@@ -150,7 +151,7 @@ def test_an_export_of_unequal_motions_leaves_no_file(tmp_path):
     stand_in = StandIn()
     motions = {"happy": [stand_in.animate(murmur(), "happy", 0), stand_in.animate(murmur(1.0), "happy", 1)]}
     with pytest.raises(InputError, match="one length"):
-        export_html(tmp_path / "page.html", motions, (0, 1), stand_in.topology, murmur(), 25.0)
+        export_html(tmp_path / "page.html", motions, (0, 1), own_face(stand_in), murmur(), 25.0)
     assert not list(tmp_path.iterdir())
 
 

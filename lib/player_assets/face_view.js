@@ -16,20 +16,20 @@ precision highp float;
 in vec3 place; in vec3 direction; in vec4 paint;
 uniform vec3 eye;
 out vec4 pixel;
-const vec3 WRAP = vec3(0.36, 0.20, 0.14);
+const vec3 WRAP = vec3(0.26, 0.13, 0.09);
 vec3 lit(vec3 n, vec3 towards) { return max((vec3(dot(n, towards)) + WRAP) / (1.0 + WRAP), 0.0); }
 float gleam(vec3 n, vec3 view, vec3 towards, float power) {
   return pow(max(dot(n, normalize(view + towards)), 0.0), power) * max(dot(n, towards), 0.0);
 }
 void main() {
   vec3 n = normalize(gl_FrontFacing ? direction : -direction), view = normalize(eye - place);
-  vec3 key = normalize(vec3(-0.55, 0.60, 0.75)), fill = normalize(vec3(0.85, 0.05, 0.55)), rim = vec3(0.0, 0.45, -0.9);
+  vec3 key = normalize(vec3(-0.66, 0.55, 0.72)), fill = normalize(vec3(0.80, 0.05, 0.60)), rim = vec3(0.0, 0.45, -0.9);
   vec3 albedo = pow(paint.rgb, vec3(2.2));
-  vec3 sky = mix(vec3(0.20, 0.15, 0.14), vec3(0.34, 0.38, 0.44), 0.5 + 0.5 * n.y);
-  vec3 light = sky + 1.02 * vec3(1.0, 0.96, 0.90) * lit(n, key) + 0.30 * vec3(0.75, 0.86, 1.0) * lit(n, fill);
+  vec3 sky = mix(vec3(0.16, 0.12, 0.11), vec3(0.25, 0.25, 0.26), 0.5 + 0.5 * n.y);
+  vec3 light = sky + 1.02 * vec3(1.0, 0.95, 0.88) * lit(n, key) + 0.26 * vec3(1.0, 0.93, 0.90) * lit(n, fill);
   float edge = pow(1.0 - max(dot(n, view), 0.0), 4.0);
   vec3 back = vec3(0.5, 0.6, 0.75) * edge * (0.10 + 0.5 * max(dot(n, rim), 0.0));
-  float power = mix(14.0, 180.0, paint.a), strength = mix(0.10, 0.75, paint.a);
+  float power = mix(14.0, 180.0, paint.a), strength = min(1.25 * paint.a, 0.75);
   vec3 shine = strength * vec3(gleam(n, view, key, power) + 0.35 * gleam(n, view, fill, power));
   vec3 colour = albedo * light + back * albedo * 2.0 + shine;
   pixel = vec4(pow(colour / (1.0 + 0.18 * colour), vec3(1.0 / 2.2)), 1.0);
@@ -134,7 +134,7 @@ class FaceView {
   draw() {
     if (!this.faces) return;
     const gl = this.gl, axes = this.axes();
-    const distance = (1.12 * this.radius) / Math.tan(FIELD_OF_VIEW / 2) / this.orbit.zoom + this.depth / 2;
+    const distance = (1.03 * this.radius) / Math.tan(FIELD_OF_VIEW / 2) / this.orbit.zoom + this.depth / 2;
     const eye = this.target.map((v, i) => v + distance * axes[2][i]);
     const reach = this.radius + this.depth;
     this.fitCanvas();
