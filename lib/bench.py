@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,7 @@ OURS, RELEASED = "cached (ours)", "as released"
 PAPER_RATIOS = {f"FaceFormer, {RELEASED}": 13.98, f"CodeTalker, {RELEASED}": 161.69}
 
 Synthesis = Callable[[Tensor], Tensor]  # audio (1, N) -> vertices (1, T, D)
+Decode = Callable[[Tensor, Tensor, int], Tensor]  # features (1, S, C), style, T -> offsets (1, T, D)
 
 
 @dataclass(frozen=True)
@@ -78,42 +80,27 @@ class System:
 # Released procedures --------------------------------------------------------------------------------------------------
 
 
-def released_faceformer(model: faceformer.FaceFormer, audio: Tensor, template: Tensor, style: Tensor) -> Tensor:
-    """`FaceFormer.predict` as released: decoder and 3V-wide layer over the whole prefix for every new frame."""
-    config = model.config
-    memory, style = model.audio_feature_map(model.encode_audio(audio)), model.obj_vector(style)[:, None]
-    frames = memory.shape[1] // config.audio_per_frame
-    positions, tokens = model.positions(frames, memory), style
-    for t in range(1, frames + 1):
-        states = parts.decode(
-            model.transformer_decoder,
-            tokens + positions[:t],
-            memory,
-            period=config.period,
-            per_frame=config.audio_per_frame,
-        )
-        motion = model.vertice_map_r(states)
-        tokens = torch.cat([tokens, model.vertice_map(motion[:, -1:]) + style], 1)
-    return template[:, None] + motion
+def released_faceformer(model: faceformer.FaceFormer, hidden: Tensor, style: Tensor, frames: int) -> Tensor:
+    """`FaceFormer.decode` as released: decoder and 3V-wide layer over the whole prefix for every new frame."""
+    return released_loop(model, hidden, model.obj_vector(style), frames, motion_of=model.vertice_map_r)
 
 
-def released_codetalker(model: codetalker.CodeTalker, audio: Tensor, template: Tensor, style: Tensor) -> Tensor:
-    """`CodeTalker.predict` as released: decoder, codes and the stage-1 decoder over the whole prefix at every frame."""
-    config = model.config
-    memory, style = model.audio_feature_map(model.encode_audio(audio)), model.style(style)[:, None]
-    frames = memory.shape[1] // config.audio_per_frame
-    positions, tokens = model.positions(frames, memory), style
+def released_codetalker(model: codetalker.CodeTalker, hidden: Tensor, style: Tensor, frames: int) -> Tensor:
+    """`CodeTalker.decode` as released: decoder, codes and the stage-1 decoder over the whole prefix at every frame."""
+    return released_loop(
+        model, hidden, model.style(style), frames, motion_of=lambda states: model.motion_of(model.feat_map(states))
+    )
+
+
+def released_loop(model: nn.Module, hidden: Tensor, style: Tensor, frames: int, *, motion_of: Callable) -> Tensor:
+    """Offsets (1, T, D): every step decodes all tokens so far and appends one token made of the last offset."""
+    config, memory, style = model.config, model.audio_feature_map(hidden), style[:, None]
+    positions, tokens = model.positions(frames, hidden), style
+    masks = {"period": config.period, "per_frame": config.audio_per_frame}
     for t in range(1, frames + 1):
-        states = parts.decode(
-            model.transformer_decoder,
-            tokens + positions[:t],
-            memory,
-            period=config.period,
-            per_frame=config.audio_per_frame,
-        )
-        motion = model.motion_of(model.feat_map(states))
+        motion = motion_of(parts.decode(model.transformer_decoder, tokens + positions[:t], memory, **masks))
         tokens = torch.cat([tokens, model.vertice_map(motion[:, -1:]) + style], 1)
-    return template[:, None] + motion
+    return motion
 
 
 # Systems --------------------------------------------------------------------------------------------------------------
@@ -134,24 +121,30 @@ def random_model(build: Callable[[], nn.Module], generator: torch.Generator) -> 
 
 def faceformer_systems(sizes: Sizes, speech: nn.Module, generator: torch.Generator) -> list[System]:
     model = random_model(lambda: faceformer.FaceFormer(sizes.faceformer), generator)
-    model.audio_encoder = speech
-    template, style = one_clip(sizes.faceformer.motion_width, sizes.faceformer.subjects)
-    modules = {"vertices": [model.vertice_map_r]}
-    return [
-        System(f"FaceFormer, {OURS}", lambda audio: model.predict(audio, template, style), modules),
-        System(f"FaceFormer, {RELEASED}", lambda audio: released_faceformer(model, audio, template, style), modules),
-    ]
+    released = partial(released_faceformer, model)
+    return both_ways("FaceFormer", model, speech, released, model.vertice_map_r)
 
 
 def codetalker_systems(sizes: Sizes, speech: nn.Module, generator: torch.Generator) -> list[System]:
     model = random_model(lambda: codetalker.CodeTalker(sizes.codetalker), generator)
+    released = partial(released_codetalker, model)
+    return both_ways("CodeTalker", model, speech, released, model.autoencoder.decoder.vertice_map_reverse)
+
+
+def both_ways(name: str, model: nn.Module, speech: nn.Module, released: Decode, wide: nn.Linear) -> list[System]:
+    """An autoregressive model with our decoding and with the released one; `wide` is its 3V-wide layer."""
     model.audio_encoder = speech
-    template, style = one_clip(sizes.codetalker.stage1.motion_width, sizes.codetalker.subjects)
-    modules = {"vertices": [model.autoencoder.decoder.vertice_map_reverse]}
-    return [
-        System(f"CodeTalker, {OURS}", lambda audio: model.predict(audio, template, style), modules),
-        System(f"CodeTalker, {RELEASED}", lambda audio: released_codetalker(model, audio, template, style), modules),
-    ]
+    template, style = one_clip(wide.out_features, model.config.subjects)
+
+    def synthesis(decode: Decode) -> Synthesis:
+        def run(audio: Tensor) -> Tensor:
+            hidden = model.encode_audio(audio)
+            return template[:, None] + decode(hidden, style, hidden.shape[1] // model.config.audio_per_frame)
+
+        return run
+
+    ways = {OURS: model.decode, RELEASED: released}
+    return [System(f"{name}, {way}", synthesis(decode), {"vertices": [wide]}) for way, decode in ways.items()]
 
 
 def eavanet_systems(sizes: Sizes, speech: nn.Module, generator: torch.Generator) -> list[System]:
