@@ -166,6 +166,19 @@ def test_the_two_released_files_load_together():
         parts.load_official(target, stage2)
 
 
+def test_inputs_that_do_not_fit_are_named(clip):
+    model, (hidden, style) = CodeTalker(SMALL).eval(), clip
+    for call, message in (
+        (lambda: model.decode(hidden[..., :5], style, 20), "features has shape"),
+        (lambda: model.decode(hidden, style[:1], 20), "style has shape"),
+        (lambda: model.teacher_forced(hidden, style, torch.zeros(2, 20, 29)), "motion has shape"),
+        (lambda: model.autoencoder(torch.full((1, 4, 30), float("inf"))), "motion contains NaN or infinite"),
+        (lambda: model.autoencoder.decode(torch.zeros(1, 0, 32)), "codes has shape"),
+    ):
+        with pytest.raises(InputError, match=message):
+            call()
+
+
 def test_impossible_configurations_are_named():
     with pytest.raises(InputError, match="positions is 'none'"):
         VQConfig(positions="none")

@@ -92,6 +92,20 @@ def test_too_few_features_and_a_missing_speech_encoder_are_named(model, clip):
         model.encode_audio(torch.zeros(1, 16000))
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((torch.zeros(2, 40, 11), torch.eye(3)[:2], 20), r"features has shape \(2, 40, 11\)"),
+        ((torch.full((2, 40, 12), float("nan")), torch.eye(3)[:2], 20), "features contains NaN"),
+        ((torch.zeros(2, 40, 12), torch.eye(3)[:1], 20), r"style has shape \(1, 3\); expected \(2 clips, 3\)"),
+        ((torch.zeros(2, 40, 12), torch.eye(3)[:2], 0), "at least 1 is needed"),
+    ],
+)
+def test_inputs_that_do_not_fit_are_named(model, arguments, message):
+    with pytest.raises(InputError, match=message):
+        model.decode(*arguments)
+
+
 @pytest.mark.parametrize(("name", "config"), [("vocaset", faceformer.VOCASET), ("BIWI", faceformer.BIWI)])
 def test_keys_and_shapes_are_those_of_the_released_model(name, config):
     official = json.loads(KEYS.read_text())[name]["keys"]

@@ -314,6 +314,7 @@ class MotionVQ(nn.Module):
 
     def encode(self, motion: Tensor) -> Tensor:
         """Offsets (B, T, D) to continuous features (B, T, H*C)."""
+        parts.check_sequence(motion, self.config.motion_width, "motion")
         return self.encoder(motion)
 
     def quantise(self, features: Tensor) -> Quantised:
@@ -326,6 +327,7 @@ class MotionVQ(nn.Module):
 
     def decode(self, codes: Tensor) -> Tensor:
         """Codes (B, T, H*C) to offsets (B, T, D)."""
+        parts.check_sequence(codes, self.config.codes_per_frame * self.config.code_width, "codes")
         return self.decoder(codes)
 
     def forward(self, motion: Tensor) -> tuple[Tensor, Tensor, Quantised]:
@@ -377,6 +379,7 @@ class CodeTalker(nn.Module):
     def decode(self, hidden: Tensor, style: Tensor, frames: int) -> Tensor:
         """Motion offsets (B, T, D) from features (B, >= kT, C), each frame fed by the one before."""
         config = self.config
+        self.check(hidden, style)
         memory, style = self.audio_feature_map(hidden), self.style(style)
         decoder = parts.CachedDecoder(
             self.transformer_decoder, memory, frames, period=config.period, per_frame=config.audio_per_frame
@@ -393,6 +396,8 @@ class CodeTalker(nn.Module):
 
     def teacher_forced_features(self, hidden: Tensor, style: Tensor, motion: Tensor) -> Tensor:
         """Continuous features (B, T, H*C) where each frame is fed by the true offsets `motion` (B, T, D) before it."""
+        self.check(hidden, style)
+        parts.check_sequence(motion, self.config.stage1.motion_width, "motion")
         config, frames = self.config, motion.shape[1]
         past = torch.cat([torch.zeros_like(motion[:, :1]), motion[:, :-1]], 1)
         tokens = self.vertice_map(past) + self.style(style)[:, None] + self.positions(frames, hidden)
@@ -422,8 +427,14 @@ class CodeTalker(nn.Module):
     def predict(self, audio: Tensor, template: Tensor, style: Tensor) -> Tensor:
         """Vertices (B, T, D) for normalised 16 kHz audio (B, N), template (B, D) and style (B, subjects)."""
         hidden = self.encode_audio(audio)
+        parts.check_row(template, len(hidden), self.config.stage1.motion_width, "template")
         frames = hidden.shape[1] // self.config.audio_per_frame
         return template[:, None] + self.decode(hidden, style, frames)
+
+    def check(self, hidden: Tensor, style: Tensor) -> None:
+        """Raise InputError that names features or style of the wrong shape, or with NaN."""
+        parts.check_sequence(hidden, self.config.audio_width, "features")
+        parts.check_row(style, len(hidden), self.config.subjects, "style")
 
     def quantise(self, features: Tensor) -> Tensor:
         return self.autoencoder.quantise(features).straight_through(features)

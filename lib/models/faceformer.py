@@ -80,6 +80,7 @@ class FaceFormer(nn.Module):
     def decode(self, hidden: Tensor, style: Tensor, frames: int) -> Tensor:
         """Motion offsets (B, T, D) from features (B, >= kT, C), each frame fed by the one before; differentiable."""
         config = self.config
+        self.check(hidden, style)
         memory, style = self.audio_feature_map(hidden), self.obj_vector(style)
         decoder = parts.CachedDecoder(
             self.transformer_decoder, memory, frames, period=config.period, per_frame=config.audio_per_frame
@@ -94,6 +95,8 @@ class FaceFormer(nn.Module):
 
     def teacher_forced(self, hidden: Tensor, style: Tensor, motion: Tensor) -> Tensor:
         """Motion offsets (B, T, D), each frame fed by the true offsets `motion` (B, T, D) before it."""
+        self.check(hidden, style)
+        parts.check_sequence(motion, self.config.motion_width, "motion")
         config, frames = self.config, motion.shape[1]
         past = torch.cat([torch.zeros_like(motion[:, :1]), motion[:, :-1]], 1)
         tokens = self.vertice_map(past) + self.obj_vector(style)[:, None] + self.positions(frames, hidden)
@@ -110,8 +113,14 @@ class FaceFormer(nn.Module):
     def predict(self, audio: Tensor, template: Tensor, style: Tensor) -> Tensor:
         """Vertices (B, T, D) for normalised 16 kHz audio (B, N), template (B, D) and style (B, subjects)."""
         hidden = self.encode_audio(audio)
+        parts.check_row(template, len(hidden), self.config.motion_width, "template")
         frames = hidden.shape[1] // self.config.audio_per_frame
         return template[:, None] + self.decode(hidden, style, frames)
+
+    def check(self, hidden: Tensor, style: Tensor) -> None:
+        """Raise InputError that names features or style of the wrong shape, or with NaN."""
+        parts.check_sequence(hidden, self.config.audio_width, "features")
+        parts.check_row(style, len(hidden), self.config.subjects, "style")
 
     def feedback(self) -> tuple[Tensor, Tensor]:
         """Weight (d, d) and bias (d,) of the motion encoder after the motion decoder: E(R(x)) = W x + b."""

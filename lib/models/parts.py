@@ -84,6 +84,22 @@ def check_audio_frames(frames: int, audio_frames: int, per_frame: int) -> None:
         )
 
 
+def check_sequence(x: Tensor, width: int, what: str) -> None:
+    """Raise InputError unless `x` is a finite batch of sequences (B, T, width) of at least one frame."""
+    if x.ndim != 3 or x.shape[-1] != width or 0 in x.shape:
+        raise InputError(f"{what} has shape {tuple(x.shape)}; expected (clips, frames, {width})")
+    if x.is_floating_point() and not torch.isfinite(x).all():
+        raise InputError(f"{what} contains NaN or infinite values; repair or drop the clip")
+
+
+def check_row(x: Tensor, clips: int, width: int, what: str) -> None:
+    """Raise InputError unless `x` has one finite row of `width` numbers for every clip."""
+    if tuple(x.shape) != (clips, width):
+        raise InputError(f"{what} has shape {tuple(x.shape)}; expected ({clips} clips, {width})")
+    if not torch.isfinite(x).all():
+        raise InputError(f"{what} contains NaN or infinite values")
+
+
 def normalise_audio(audio: Tensor) -> Tensor:
     """Zero mean and unit variance per clip (B, N), as the wav2vec 2.0 processor does before the model sees audio."""
     return (audio - audio.mean(-1, keepdim=True)) / (audio.var(-1, correction=0, keepdim=True) + 1e-7).sqrt()
@@ -162,7 +178,7 @@ class KeyValueCache:
 
     def append(self, new: Tensor) -> tuple[Tensor, Tensor]:
         """Add one frame (B, 2, heads, 1, width); return all keys and all values."""
-        if new.requires_grad or (self.stored is not None and self.stored.requires_grad):
+        if torch.is_grad_enabled():
             # autograd needs every earlier version unchanged, so nothing is written in place
             self.stored = new if self.stored is None else torch.cat([self.stored, new], 3)
             return self.stored[:, 0], self.stored[:, 1]
