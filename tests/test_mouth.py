@@ -74,7 +74,7 @@ def test_closing_leaves_nothing_that_parts_the_lips_and_keeps_most_of_a_smile():
     rig = np.full((2, len(ARKIT)), 0.8)
     closed = close_lips(rig, np.array([0.0, 1.0]))
     np.testing.assert_array_equal(closed[0], rig[0])
-    assert closed[1, list(mouth.PARTING)].max() == 0
+    assert closed[1, mouth.STAYING == 0].max() == 0
     assert closed[1, index("jawOpen")] <= mouth.CLOSED_JAW
     assert closed[1, index("mouthClose")] >= closed[1, index("jawOpen")]
     assert closed[1, index("mouthSmileLeft")] > 0.5
@@ -85,7 +85,7 @@ def test_teeth_meet_the_lip_on_f_and_v_only():
         contact = contact_curve(word("ɑ", label, "ɑ"), TIMES, LABIODENTALS)
         assert contact.max() == wanted
     touching = touch_teeth(curves(1, jawOpen=0.6).astype(float), np.ones(1))
-    assert touching[0, index("mouthRollLower")] >= 0.45 and touching[0, index("jawOpen")] <= mouth.TEETH_JAW
+    assert touching[0, index("mouthRollLower")] >= mouth.TEETH_ROLL and touching[0, index("jawOpen")] <= mouth.TEETH_JAW
 
 
 def test_curves_do_not_depend_on_the_frames_asked_for():

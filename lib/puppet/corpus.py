@@ -110,7 +110,8 @@ class PuppetClip:
         """68 landmarks (T, 68, 3) in mm; drop z for the orthographic view."""
         from lib.puppet.head import head
 
-        return self.vertices(fps, pose, audible=audible)[:, head().topology.landmarks]
+        moved = self.pose_at(fps, audible=audible) if pose else None
+        return head().landmarks(self.rig_at(fps, audible=audible), actor(self.spec.actor).identity, moved)
 
 
 def synthesise(spec: ClipSpec) -> PuppetClip:
@@ -316,9 +317,10 @@ def generate(spec: CorpusSpec, *, workers: int = 2, progress: bool = True, folde
 
 
 def _is_complete(spec: CorpusSpec, folder: Path, index_path: Path) -> bool:
-    if not index_path.exists():
+    try:
+        index = json.loads(index_path.read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
         return False
-    index = json.loads(index_path.read_text())
     return all(clip.id in index and clip_path(folder, clip).exists() for clip in spec.clips())
 
 

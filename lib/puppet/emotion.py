@@ -67,14 +67,14 @@ CARRIAGE = {
 class State:
     """Emotional state of a session, shared by its clips: course of the envelope, shift of the actor's asymmetry."""
 
-    base: float = 0.65             # envelope in silence; 1 in loud speech
-    attack_s: float = 0.25         # time from the first frame to the base
+    base: float = 0.75             # envelope in silence; 1 in loud speech
+    attack_s: float = 0.20         # time from the first frame to the base
     asymmetry: float = 0.0         # added to the actor's
 
 
 def session_state(rng: np.random.Generator) -> State:
     """Draw the state of a session: always three numbers, whatever the emotion."""
-    base, attack_s, asymmetry = rng.uniform([0.55, 0.15, -0.05], [0.75, 0.35, 0.05])
+    base, attack_s, asymmetry = rng.uniform([0.65, 0.10, -0.05], [0.85, 0.30, 0.05])
     return State(float(base), float(attack_s), float(asymmetry))
 
 
