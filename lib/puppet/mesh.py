@@ -12,12 +12,12 @@ import numpy as np
 
 from lib.puppet import proportions as P
 
-NECK_CUT_Y = -122.0
+NECK_CUT_Y = -118.0
 LID_RADIUS, LID_INNER_RADIUS = 15.7, 14.9      # lid margin and its inner edge; a straight blink path stays clear
 LID_ROWS_MM = (1.4, 3.2, 5.6)                  # rows of vertices around the eye, outwards from the margin
 BAG_PARTS = ("lip_inside", "mouth", "mouth", "throat")
 LIP_COLUMNS, LIP_ROWS = 10, (0.0, 0.2, 0.45, 0.72, 1.0)
-NECK_AXIS_XZ, NECK_HALF_AXES = np.array([0.0, -14.0]), np.array([60.0, 64.0])
+NECK_AXIS_XZ, NECK_HALF_AXES = np.array([0.0, -14.0]), np.array([56.0, 62.0])
 NOSTRIL = np.array([6.6, -10.2, 114.0])
 AROUND_LIPS_MM = (2.2, 4.8)
 FORWARD = np.array([0.0, 0.0, 1.0])
@@ -94,10 +94,10 @@ def spline(rows: np.ndarray, u: np.ndarray) -> np.ndarray:
 class SkinField:
     """Distance to the skin in every direction: cubic radial basis functions through probes, mirrored and smooth."""
 
-    def __init__(self, centres: np.ndarray, distance: np.ndarray, smoothing: float = 2e-4):
-        self.centres = centres
-        a = self._basis(centres)
-        n = len(centres)
+    def __init__(self, points: np.ndarray, smoothing: float = 2e-4):
+        self.centres = directions(points)
+        a = self._basis(self.centres)
+        n, distance = len(points), np.linalg.norm(points - P.ORIGIN, axis=1)
         a[:, :n] += smoothing * np.eye(n)
         tail = a[:, n:]
         system = np.block([[a[:, :n], tail], [tail.T, np.zeros((tail.shape[1],) * 2)]])
@@ -165,6 +165,18 @@ def inside(points: np.ndarray, polygon: np.ndarray) -> np.ndarray:
     return crosses.sum(1) % 2 == 1
 
 
+def slim_neck(p: np.ndarray) -> np.ndarray:
+    """Points (N, 3) with the neck drawn in to a column: the measured bust widens to shoulders, this head has none."""
+    radial = p[:, [0, 2]] - NECK_AXIS_XZ
+    r = np.linalg.norm(radial / NECK_HALF_AXES, axis=1)
+    column = 1 + 0.08 * np.clip((-90 - p[:, 1]) / 30, 0, 1) ** 2
+    amount = np.clip((-58 - p[:, 1]) / 25, 0, 1)
+    scale = np.where(r > column, 1 - amount * (1 - column / np.maximum(r, 1e-6)), 1.0)
+    p = p.copy()
+    p[:, [0, 2]] = NECK_AXIS_XZ + radial * scale[:, None]
+    return p
+
+
 # --- skin -----------------------------------------------------------------------------------------------------------
 
 def spacing(p: np.ndarray) -> np.ndarray:
@@ -209,14 +221,12 @@ def chart(d: np.ndarray) -> np.ndarray:
 
 def build_skin(half: Half) -> None:
     """Skin sheet of the half head: woven patches at mouth, eye and brow, graded points and Delaunay elsewhere."""
-    probes = from_angles(P.PROBES[:, 0], P.PROBES[:, 1])
+    probes = slim_neck(P.ORIGIN + P.PROBES[:, 2:] * from_angles(P.PROBES[:, 0], P.PROBES[:, 1]))
     u = np.sin(np.pi / 2 * np.linspace(0, 1, LIP_COLUMNS)) ** 0.95
     loop_xy = lid_loop()
     margin = on_eyeball(loop_xy, LID_RADIUS)
     upper, lower = ([lip_row(border, t, u) for t in LIP_ROWS] for border in (P.UPPER_LIP, P.LOWER_LIP))
-    controls = np.concatenate([upper[-1], lower[-1][:-1], margin])
-    skin = SkinField(np.concatenate([probes, directions(controls)]),
-                     np.r_[P.PROBES[:, 2], np.linalg.norm(controls - P.ORIGIN, axis=1)])
+    skin = SkinField(np.concatenate([probes, upper[-1], lower[-1][:-1], margin]))
     outlines = [weave_mouth(half, skin, upper, lower), weave_eye(half, skin, loop_xy, margin), weave_brow(half, skin)]
     neck = half.add(neck_ring(skin, np.linspace(0, 180, 19)), "skin", "neck")
     fill_skin(half, skin, outlines, neck)
@@ -329,18 +339,6 @@ def neck_ring(skin: SkinField, lon: np.ndarray) -> np.ndarray:
 
 
 # --- the rest -------------------------------------------------------------------------------------------------------
-
-def slim_neck(half: Half) -> None:
-    """Keep the neck a column: the measured bust widens to shoulders, which this head does not have."""
-    p = np.array(half.points)
-    radial = p[:, [0, 2]] - NECK_AXIS_XZ
-    r = np.linalg.norm(radial / NECK_HALF_AXES, axis=1)
-    amount = np.clip((-62 - p[:, 1]) / 30, 0, 1)
-    target = 1 + 0.12 * np.clip((-85 - p[:, 1]) / 40, 0, 1)
-    scale = np.where(r > target, 1 - amount * (1 - target / np.maximum(r, 1e-6)) , 1.0)
-    p[:, [0, 2]] = NECK_AXIS_XZ + radial * scale[:, None]
-    half.points = list(p)
-
 
 def carve_nostrils(half: Half) -> None:
     """Nostrils as dark dents under the nose, and the crease behind each wing."""
@@ -486,7 +484,6 @@ def build() -> Mesh:
     """The neutral head; deterministic, about a second."""
     half = Half()
     build_skin(half)
-    slim_neck(half)
     carve_nostrils(half)
     build_lid_edge(half)
     build_mouth(half)

@@ -13,7 +13,7 @@ import numpy as np
 
 from lib.face.rig import ARKIT
 from lib.puppet import proportions as P
-from lib.puppet.mesh import LID_INNER_RADIUS, LID_RADIUS, Mesh, on_eyeball
+from lib.puppet.mesh import LID_INNER_RADIUS, LID_RADIUS, LIP_ROWS, Mesh, on_eyeball
 
 SHEET = ("skin", "lips", "brows", "lashes", "lid_edge", "lip_inside", "mouth", "throat", "nostrils")     # one connected surface
 SPOTS = {
@@ -25,7 +25,7 @@ SPOTS = {
     "groove": (0, -52, 109.3), "groove_side": (16, -52, 105), "chin": (0, -65, 110.5), "chin_side": (18, -66, 105),
     "chin_low": (0, -78, 100), "jaw_side": (57, -45, 62), "marionette": (31, -46, 96),
 }
-LIP_COLUMN = {"mid": 0, "quarter": 3, "side": 6, "corner": 9}
+LIP_COLUMN = {"mid": 0, "quarter": 2, "side": 4, "corner": 9}     # x about 0, 8, 16 and 23 mm
 
 # name -> ({spot: (dx, dy, dz) mm}, radius mm); one-sided shapes describe the subject's left, x > 0
 HANDLES: dict[str, tuple[dict[str, tuple[float, float, float]], float]] = {
@@ -51,11 +51,12 @@ HANDLES: dict[str, tuple[dict[str, tuple[float, float, float]], float]] = {
                      "lower_side": (-2.8, -3.6, 6.8), "philtrum_side": (-0.4, 1.8, 2.6), "subnasal": (0, 0.4, 0.4),
                      "groove": (0, -4.2, 1.2), "chin": (0, -2.6, -0.6), "cheek_low": (-1.6, 0, 0.6),
                      "marionette": (-3.0, -1.0, 3.0)}, 24),
-    "mouthPucker": ({"upper_mid": (0, 1.6, 8.4), "upper_quarter": (-2.4, 1.2, 8.6), "upper_side": (-5.2, 0.4, 8.8),
-                     "upper_corner": (-9.4, 0.2, 8.0), "lower_mid": (0, 0.6, 7.4), "lower_quarter": (-2.2, 0.8, 7.8),
-                     "lower_side": (-5.0, 0.4, 8.4), "philtrum_side": (-1.8, 0.2, 3.4), "subnasal": (0, -0.6, 0.8),
-                     "groove": (0, 0, 2.4), "groove_side": (-2.2, 0, 3.0), "marionette": (-4.6, 0.4, 3.6),
-                     "cheek_low": (-2.4, 0.2, 0.4), "nasolabial": (-1.6, -0.4, 1.2)}, 26),
+    "mouthPucker": ({"upper_mid": ((0, 0, 7.8), (0, 2.2, 8.4)), "upper_quarter": ((-1.9, 0, 8.0), (-1.8, 1.9, 8.6)),
+                     "upper_side": ((-4.2, 0, 8.2), (-3.9, 1.2, 8.6)), "upper_corner": (-7.6, 0.2, 7.4),
+                     "lower_mid": ((0, 0, 7.6), (0, -1.4, 7.2)), "lower_quarter": ((-1.9, 0, 7.8), (-1.8, -1.2, 7.6)),
+                     "lower_side": ((-4.2, 0, 8.0), (-3.9, -0.8, 8.2)), "philtrum_side": (-1.8, 0.2, 3.4),
+                     "subnasal": (0, -0.6, 0.8), "groove": (0, 0, 2.4), "groove_side": (-2.2, 0, 3.0),
+                     "marionette": (-4.6, 0.4, 3.6), "cheek_low": (-1.8, 0.2, 0.4), "nasolabial": (-1.6, -0.4, 1.2)}, 26),
     "mouthLeft": ({"upper_mid": (9.5, 0.4, -1.6), "upper_side": (8.0, 1.4, -4.0), "upper_corner": (7.0, 2.2, -5.0),
                    "lower_mid": (9.0, 0.4, -1.6), "lower_side": (8.0, 1.4, -3.8), "subnasal": (2.6, 0.4, -0.3),
                    "groove": (5.4, 0, -0.6), "chin": (1.4, 0, 0), "cheek_low": (1.0, 1.0, 2.0),
@@ -177,6 +178,16 @@ class Spots:
         gap = np.linalg.norm(self.mesh.vertices[self.skin] - SPOTS[name], axis=1)
         return self.skin[[gap.argmin()]]
 
+    def row(self, lip: str, k: int) -> np.ndarray:
+        """Ten vertices of one lip row from the middle to the corner, k = 0 at the seam, 4 at the border."""
+        tags = self.mesh.tags
+        return np.r_[tags[f"{lip}_lip_{k}"][:9], tags[f"upper_lip_{k}"][9]]
+
+    def arch(self) -> np.ndarray:
+        """Half ellipse (10,) over the seam: 1 in the middle, 0 at the corner."""
+        x = self.mesh.vertices[self.row("upper", 0), 0]
+        return np.sqrt(1 - (x / x[-1]) ** 2)
+
     def lip(self, lip: str, column: int) -> np.ndarray:
         """Lip vertices from the seam to the border in one column; the corner column belongs to both lips."""
         lip = "upper" if column == LIP_COLUMN["corner"] else lip
@@ -192,8 +203,10 @@ def handle_shape(sheet: Sheet, spots: Spots, spec: tuple[dict, float], symmetric
     for name, move in moves.items():
         for side in (("", "_right") if symmetric and not name.endswith("_right") else ("",)):
             at = spots(name + side)
+            seam, border = np.broadcast_to(np.array(move, float), (2, 3)) * ([-1, 1, 1] if side else [1, 1, 1])
+            t = np.array(LIP_ROWS)[: len(at), None]
             ids.append(at)
-            values.append(np.tile(np.array(move) * ([-1, 1, 1] if side else [1, 1, 1]), (len(at), 1)))
+            values.append(seam + t * (border - seam))
     return sheet.field(np.concatenate(ids), np.concatenate(values), radius)
 
 
@@ -239,37 +252,39 @@ def lid_shift(mesh: Mesh, name: str) -> np.ndarray:
     return np.c_[side * bump, np.where(upper, up, down) * bump]
 
 
+def fullness(mesh: Mesh, lip: str) -> np.ndarray:
+    """Height (10,) of a lip in each column from the middle to the corner, relative to the middle."""
+    seam, border = (mesh.vertices[Spots(mesh).row(lip, k), 1] for k in (0, 4))
+    return (border - seam) / (border - seam)[0]
+
+
 def roll_shape(sheet: Sheet, lip: str) -> np.ndarray:
-    """A lip rolled in over the teeth: rows near the border go far, and behind the seam."""
-    sign = 1.0 if lip == "lower" else -1.0
-    tags, ids, values = sheet.mesh.tags, [], []
-    rise, back = (0.4, 1.6, 3.2, 4.4, 5.0), (-6.0, -6.6, -6.0, -4.6, -3.0)
+    """A lip rolled in over the teeth, its border further than its seam; the lower lip also rises to the teeth."""
+    spots, mirror, ids, values = Spots(sheet.mesh), sheet.mesh.mirror, [], []
+    rise = (4.0, 4.8, 6.0, 7.2, 8.0) if lip == "lower" else (2.6, 1.0, -1.0, -2.6, -3.6)
+    back = (-6.2, -6.8, -6.2, -4.8, -3.2)
+    amount = fullness(sheet.mesh, lip)[:, None]
     for k in range(5):
-        row = tags[f"{lip}_lip_{k}"][:9]
-        keep = np.sqrt(np.maximum(1 - (np.arange(9) / 9) ** 3, 0))[:, None]
-        for side in (row, sheet.mesh.mirror[row]):
-            ids.append(side)
-            values.append(np.array([[0, sign * rise[k], back[k]]]) * keep)
-    corner = Spots(sheet.mesh).lip(lip, LIP_COLUMN["corner"])
-    other = np.r_[tags["upper_lip_0" if lip == "lower" else "lower_lip_0"], corner]
-    ids += [other, sheet.mesh.mirror[other]]
+        row = spots.row(lip, k)
+        ids += [row, mirror[row]]
+        values += [np.array([[0, rise[k], back[k]]]) * amount] * 2
+    other = spots.row("upper" if lip == "lower" else "lower", 0)[:-1]
+    ids += [other, mirror[other]]
     values += [np.zeros((len(other), 3))] * 2
     return sheet.field(np.concatenate(ids), np.concatenate(values), 16.0)
 
 
 def press_shape(sheet: Sheet) -> np.ndarray:
     """Both lips pressed together: the red thins while the seam itself stays shut."""
-    tags, ids, values = sheet.mesh.tags, [], []
-    for lip, sign, columns in (("upper", -1.0, 10), ("lower", 1.0, 9)):
-        for k, (squeeze, back) in enumerate(((0.0, -0.8), (0.3, -1.2), (0.9, -1.4), (1.6, -1.0), (2.0, -0.2))):
-            row = tags[f"{lip}_lip_{k}"]
-            amount = (1 - 0.8 * (np.arange(columns) / 9) ** 4)[:, None]
-            for side in (row, sheet.mesh.mirror[row]):
-                ids.append(side)
-                values.append(np.array([[0, sign * squeeze + 0.3, back]]) * amount)
-    spots = Spots(sheet.mesh)
-    ids.append(spots("chin"))
-    values.append(np.array([[0, 1.2, 0.6]]))
+    spots, mirror = Spots(sheet.mesh), sheet.mesh.mirror
+    ids, values = [spots("chin")], [np.array([[0, 1.2, 0.6]])]
+    for lip, sign in (("upper", -1.0), ("lower", 1.0)):
+        amount = fullness(sheet.mesh, lip)[:, None]
+        for k, (squeeze, back) in enumerate(((0.0, -0.8), (0.3, -1.2), (0.9, -1.4), (1.8, -1.0), (2.4, -0.2))):
+            row = spots.row(lip, k)
+            lift = 0.3 * spots.arch()[:, None]
+            ids += [row, mirror[row]]
+            values += [np.array([[0, sign * squeeze, back]]) * amount + lift * [0, 1, 0]] * 2
     return sheet.field(np.concatenate(ids), np.concatenate(values), 20.0)
 
 
@@ -277,8 +292,7 @@ def jaw_weights(sheet: Sheet) -> tuple[np.ndarray, np.ndarray]:
     """Share (V,) of the jaw's rotation each vertex takes, with the lips free and with the lips held together."""
     mesh = sheet.mesh
     p, tags = mesh.vertices, mesh.tags
-    x = p[tags["upper_lip_0"], 0]
-    arch = np.sqrt(1 - (x / x[-1]) ** 2)                 # the mouth opens as an ellipse
+    arch = Spots(mesh).arch()                            # the mouth opens as an ellipse
     still = np.concatenate([mesh.parts["skin"][_static(p[mesh.parts["skin"]])], mesh.parts["lid_edge"],
                             mesh.parts["brows"], tags["neck"]])
     anchors = [((0, -66, 110), 1.0), ((20, -68, 102), 1.0), ((0, -78, 100), 1.0), ((38, -62, 82), 0.85),
