@@ -11,6 +11,7 @@ Everywhere else audio is mono float32 in [-1, 1] at SAMPLE_RATE. What is done to
 """
 
 import io
+import os
 import warnings
 from pathlib import Path
 
@@ -33,7 +34,7 @@ FORMATS = "wav, flac, ogg or mp3"
 def load(path: Path | str, *, sample_rate: int = SAMPLE_RATE, max_duration_s: float = MAX_DURATION_S) -> np.ndarray:
     """Sound file as mono float32 (N,) at `sample_rate` (Hz), checked as the module text says."""
     path = Path(path)
-    if path.is_dir() or not path.exists():
+    if not os.path.isfile(path):                     # False, not an error, for a name no file can have
         raise InputError(f"{path}: no such sound file; expected {FORMATS}; check the path")
     if path.stat().st_size == 0:
         raise InputError(f"{path}: the file is empty (0 bytes); expected {FORMATS}; copy or download it again")
@@ -127,12 +128,22 @@ def mel(samples: np.ndarray, *, fps: float = 100, n_mels: int = 80, window_s: fl
 
     A generic front end; AutoVC's own (its filter, its scaling) belongs to that model.
     """
-    import librosa
     frames = windows(samples, fps, window_s, sample_rate)
     n_fft = 1 << (frames.shape[1] - 1).bit_length()
     power = np.abs(np.fft.rfft(frames * np.hanning(frames.shape[1] + 1)[:-1], n_fft)) ** 2
-    bands = librosa.filters.mel(sr=sample_rate, n_fft=n_fft, n_mels=n_mels, fmax=f_max)
+    bands = mel_bands(n_fft, n_mels, f_max or sample_rate / 2, sample_rate)
     return np.log(np.maximum(power @ bands.T, 1e-10)).astype(np.float32)
+
+
+def mel_bands(n_fft: int, n_mels: int, f_max: float, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
+    """Triangular bands (n_mels, n_fft // 2 + 1) of unit area on Slaney's mel scale (linear to 1 kHz, then logarithmic)."""
+    top = f_max * 3 / 200 if f_max < 1000 else 15 + 27 * np.log(f_max / 1000) / np.log(6.4)
+    mels = np.linspace(0, top, n_mels + 2)
+    edges = np.where(mels < 15, mels * 200 / 3, 1000 * 6.4 ** ((mels - 15) / 27))
+    bins = np.fft.rfftfreq(n_fft, 1 / sample_rate)
+    rising = (bins - edges[:-2, None]) / np.diff(edges)[:-1, None]
+    falling = (edges[2:, None] - bins) / np.diff(edges)[1:, None]
+    return np.maximum(0, np.minimum(rising, falling)) * 2 / (edges[2:] - edges[:-2])[:, None]
 
 
 def mfcc(samples: np.ndarray, *, fps: float = 100, n_mfcc: int = 13, n_mels: int = 26, window_s: float = 0.025,

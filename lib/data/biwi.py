@@ -53,7 +53,7 @@ def parse(stem: str, seen: Sequence[str] = SEEN) -> dict[str, Any]:
     subject, _, sentence = stem.partition("_")
     number = sentence.removeprefix("e")
     if subject not in SUBJECTS or not (number.isdigit() and 1 <= int(number) <= 40):
-        raise InputError(f"{stem}: expected subject and sentence of BIWI, e.g. F2_e01")
+        raise InputError(f"{stem!r}: expected subject and sentence of BIWI, e.g. F2_e01")
     return {"id": f"biwi-{stem}", "subject": subject, "sentence": int(number), "emotional": sentence.startswith("e"),
             "split": split_of(int(number), subject in seen)}
 

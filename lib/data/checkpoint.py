@@ -1,5 +1,6 @@
 """Checkpoint files: reading their tensors without running code, and one clear error when they do not fit a model."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ def load(path: Path | str, *, key: str | None = None) -> dict[str, torch.Tensor]
     anything that would run code, or holds no tensors.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(f"{path}: no such checkpoint; `python -m lib.manifest` says how to get it")
     try:
         content = _read(path)

@@ -34,7 +34,7 @@ def parse(stem: str) -> dict[str, Any]:
     """Labels from a file stem such as 03a01Wa."""
     match = STEM.fullmatch(stem)
     if match is None or match[1] not in MEN + WOMEN:
-        raise InputError(f"{stem}: expected speaker, sentence, emotion letter and take, e.g. 03a01Wa")
+        raise InputError(f"{stem!r}: expected speaker, sentence, emotion letter and take, e.g. 03a01Wa")
     label = LABELS[match[3]]
     return {"id": f"emodb-{stem}", "speaker": match[1], "sex": "male" if match[1] in MEN else "female", "label": label,
             "emotion": STUDY_NAMES[label], "sentence": match[2], "take": match[4]}

@@ -5,6 +5,7 @@ on with what it could read. Polygons are split into triangles; normals, colours 
 """
 
 import io
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def read(path: Path | str) -> Mesh:
     readers = {".ply": _read_ply, ".obj": _read_obj}
     if path.suffix.lower() not in readers:
         raise InputError(f"{path}: expected a .ply or .obj mesh; convert it first")
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(f"{path}: no such mesh; check the path")
     try:
         vertices, faces = readers[path.suffix.lower()](path.read_bytes())
@@ -55,7 +56,7 @@ def check_topology(vertices: np.ndarray, n_vertices: int, name: str = "vertices"
         raise InputError(f"{name}: expected numbers of shape (T, {n_vertices}, 3) ({explain(error)})") from error
     if vertices.ndim == 2 and vertices.shape[1] == 3 * n_vertices:
         vertices = vertices.reshape(-1, n_vertices, 3)
-    if vertices.ndim == 2:
+    if vertices.shape == (n_vertices, 3):
         vertices = vertices[None]
     if vertices.ndim != 3 or vertices.shape[1:] != (n_vertices, 3) or len(vertices) == 0:
         raise InputError(f"{name}: shape {vertices.shape}; expected (frames, {n_vertices}, 3); choose its own topology")
@@ -75,7 +76,7 @@ def _checked(vertices: np.ndarray, faces: np.ndarray, name: str) -> Mesh:
     if vertices.ndim != 2 or vertices.shape[1] != 3 or len(vertices) == 0 or not np.isfinite(vertices).all():
         raise InputError(f"{name}: expected finite vertices (V, 3), got shape {vertices.shape}")
     if len(faces) and not (faces.min() >= 0 and faces.max() < len(vertices)):
-        raise InputError(f"{name}: a face names vertex {faces.max()}, of {len(vertices)}; the file is cut off")
+        raise InputError(f"{name}: a face names vertex {faces.max()} of {len(vertices)}; the file is cut off")
     return Mesh(vertices, faces.astype(np.int32))
 
 

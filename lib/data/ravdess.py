@@ -33,11 +33,11 @@ def parse(stem: str) -> dict[str, Any]:
     """Labels from a file stem such as 03-01-06-01-02-01-12 (fearful, normal, "Dogs ...", first take, actor 12)."""
     parts = stem.split("-")
     if len(parts) != 7 or not all(part.isascii() and part.isdigit() and len(part) == 2 for part in parts):
-        raise InputError(f"{stem}: expected seven two-digit numbers, e.g. 03-01-06-01-02-01-12")
+        raise InputError(f"{stem!r}: expected seven two-digit numbers, e.g. 03-01-06-01-02-01-12")
     modality, channel, emotion, strength, statement, repetition, actor = map(int, parts)
     in_range = 1 <= emotion <= 8 and strength in (1, 2) and statement in (1, 2) and repetition in (1, 2)
     if not (in_range and 1 <= actor <= 24 and modality in (1, 3)) or channel != 1 or (emotion == 1 and strength == 2):
-        raise InputError(f"{stem}: not a RAVDESS speech clip with sound; song and silent video are not read")
+        raise InputError(f"{stem!r}: not a RAVDESS speech clip with sound; song and silent video are not read")
     label = LABELS[emotion - 1]
     return {"id": f"ravdess-{stem}", "actor": actor, "sex": "male" if actor % 2 else "female", "label": label,
             "emotion": STUDY_NAMES.get(label, label), "intensity": 0.0 if emotion == 1 else strength / 2,

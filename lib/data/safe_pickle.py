@@ -8,6 +8,7 @@ cannot ask for gigabytes, and its instructions can be overridden one by one.
 
 import collections
 import io
+import os
 import pickle
 import warnings
 from pathlib import Path
@@ -59,7 +60,7 @@ def load(path: Path | str, *, max_bytes: int = MAX_BYTES) -> Any:
     message says what); nothing of it has run then.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(f"{path}: no such pickle; check the path")
     if path.stat().st_size > max_bytes:
         raise InputError(f"{path}: {path.stat().st_size} bytes; at most {max_bytes} expected; is this the right file?")
@@ -142,7 +143,8 @@ class _Unpickler(pickle._Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         found = ALLOWED.get(MODERN.get(module, module), {}).get(name)
         if found is None:
-            raise InputError(f"refused: it names {module}.{name}, which is not plain data and could run code; "
+            wanted = f"{module}.{name}"[:100]
+            raise InputError(f"refused: it names {wanted!r}, which is not plain data and could run code; "
                              "do not open this file with pickle")
         return found
 
