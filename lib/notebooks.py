@@ -59,6 +59,12 @@ def parameters(notebook) -> dict[str, object]:
     return values
 
 
+def index_in_source(cells, index: int, injected: bool) -> int:
+    """Place in the committed notebook of a cell of the executed one, where papermill put one more after "parameters"."""
+    tagged = [i for i, cell in enumerate(cells) if "parameters" in cell.metadata.get("tags", [])]
+    return index - (injected and index > tagged[0])
+
+
 def heading(cells, index: int) -> str:
     """The nearest Markdown heading at or above a cell."""
     lines = [line for cell in cells[: index + 1] if cell.cell_type == "markdown" for line in cell.source.splitlines()]
@@ -122,6 +128,7 @@ class Progress:
     label: str
     cells: list
     bars: Path
+    injected: bool
     started: float = field(default_factory=time.monotonic)
     current: int = 0
     done: threading.Event = field(default_factory=threading.Event)
@@ -138,7 +145,7 @@ class Progress:
 
     def cell(self, cell, cell_index, **_) -> None:
         """Hook of nbclient, called before each cell."""
-        self.current = cell_index
+        self.current = index_in_source(self.cells, cell_index, self.injected)
         self.bars.write_text("")
 
     def report(self) -> None:
@@ -205,7 +212,7 @@ def execute(name: str, destination: Path, given: dict[str, object], earlier_s: f
     used = {key: value for key, value in given.items() if key in parameters(notebook)}
     partial = CACHE / "notebooks" / "-".join(destination.parts[-4:])      # seed0-laptop-notebooks-05_eavanet.ipynb
     label = " ".join([name, *(f"{key}={value}" for key, value in used.items())])
-    with Progress(label, notebook.cells, partial.with_suffix(".progress")) as progress:
+    with Progress(label, notebook.cells, partial.with_suffix(".progress"), bool(used)) as progress:
         run_cells(source, partial, used, progress)
     seconds = round(time.monotonic() - progress.started + earlier_s, 1)
     publish(partial, destination, {"parameters": used, "seconds": seconds})
@@ -225,14 +232,15 @@ def run_cells(source: Path, partial: Path, used: dict[str, object], progress: Pr
     try:
         papermill.execute_notebook(source, partial, used, cwd=NOTEBOOKS, **quiet, **hooks)
     except papermill.PapermillExecutionError as problem:
-        raise failure(source, partial, problem.cell_index, f"{problem.ename}: {problem.evalue}") from None
+        raise failure(source, partial, progress, f"{problem.ename}: {problem.evalue}") from None
     except DeadKernelError:
-        raise failure(source, partial, progress.current, "the kernel died, most often for want of memory") from None
+        raise failure(source, partial, progress, "the kernel died, most often for want of memory") from None
 
 
-def failure(source: Path, partial: Path, index: int, what: str) -> NotebookFailed:
-    """The message for a cell that failed; `index` counts from 0 in the executed copy."""
-    place = f'{source.relative_to(ROOT)}, cell {index + 1} (under "{heading(read(partial).cells, index)}")'
+def failure(source: Path, partial: Path, progress: Progress, what: str) -> NotebookFailed:
+    """The message for the cell that was running, counted from 1 as in the committed notebook."""
+    under = heading(progress.cells, progress.current)
+    place = f'{source.relative_to(ROOT)}, cell {progress.current + 1} (under "{under}")'
     return NotebookFailed(f"{place}: {public_text(what)}\nas far as it got: {partial}")
 
 

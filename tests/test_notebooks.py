@@ -140,7 +140,7 @@ def test_a_failing_cell_is_named_and_nothing_is_published(write):
     with pytest.raises(notebooks.NotebookFailed) as caught:
         notebooks.execute("00_a", root / "out" / "00_a.ipynb", {"n": 0})
     message = str(caught.value)
-    assert 'notebooks/00_a.ipynb, cell 5 (under "Claim 7"): ZeroDivisionError: division by zero' in message
+    assert 'notebooks/00_a.ipynb, cell 4 (under "Claim 7"): ZeroDivisionError: division by zero' in message
     assert not (root / "out" / "00_a.ipynb").exists()
 
 
