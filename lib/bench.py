@@ -7,7 +7,8 @@ below) and with our cache (`lib.models`); both must give the same vertices, and 
 Stages: features (convolutions of wav2vec 2.0), encoder (its transformer), decoder (all between), vertices (the layer
 that is 3V wide, wherever it is called). A row is repeated as often as its time allows; its median and quartiles are
 given. The exponent is the slope of log time on log length from 2 s up; a length whose predicted time exceeds the limit
-is left out and says so. Systems take turns at each length, so that a busy machine slows all of them alike.
+is left out and says so. Systems take turns at each length, so that a busy machine slows all of them alike; `cpu_s` is
+the processor time of all threads: far below threads x time, it says that the machine was busy with something else.
 """
 
 import argparse
@@ -217,11 +218,11 @@ def stopwatch(modules: dict[str, list[nn.Module]]):
 def timed_run(system: System, audio: Tensor) -> tuple[dict[str, float], Tensor]:
     """Seconds in total and by stage of one synthesis, and its vertices."""
     with stopwatch(system.modules) as stages:
-        start = time.perf_counter()
+        start, start_cpu = time.perf_counter(), time.process_time()
         vertices = system.synthesis(audio)
-        total = time.perf_counter() - start
+        total, cpu = time.perf_counter() - start, time.process_time() - start_cpu
     apart = sum(stages[stage] for stage in ("features", "encoder", "vertices"))
-    return {**stages, "decoder": total - apart, "total": total}, vertices
+    return {**stages, "decoder": total - apart, "total": total, "cpu": cpu}, vertices
 
 
 def timed_row(system: System, audio: Tensor, repeats: int, row_s: float) -> tuple[dict, Tensor]:
@@ -358,7 +359,7 @@ def line(row: dict) -> str:
         return f"{head}   {row['note']}"
     stages = "  ".join(f"{stage} {row[f'{stage}_s']:.3f}" for stage in STAGES)
     text = f"{head}  {row['median_s']:8.3f} s [{row['q1_s']:.3f}, {row['q3_s']:.3f}] n={row['runs']}"
-    text += f"  RTF {row['rtf']:.4f}  {stages}"
+    text += f"  cpu {row['cpu_s']:.3f}  RTF {row['rtf']:.4f}  {stages}"
     if row["lstm_share"] == row["lstm_share"]:
         text += f"  LSTM {row['lstm_share']:.0%}"
     return text + (f"  difference from ours {row['difference']:.1e}" if "difference" in row else "")
