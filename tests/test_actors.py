@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from lib.face.rig import mirror
 from lib.puppet.actors import TRAITS, actor, low_discrepancy
 
 
@@ -26,3 +27,10 @@ def test_sixteen_actors_span_every_trait_evenly_and_no_trait_follows_expressivit
 def test_the_most_expressive_actor_shows_at_least_twice_the_least():
     expressivity = [actor(a).expressivity for a in range(16)]
     assert max(expressivity) / min(expressivity) > 2
+
+
+def test_an_accent_is_the_same_on_both_sides_and_stays_within_a_quarter():
+    accent = actor(3).accent
+    np.testing.assert_array_equal(accent, mirror(accent))
+    assert 0.75 <= accent.min() < 0.85 and 1.15 < accent.max() <= 1.25
+    assert (accent != actor(4).accent).all()

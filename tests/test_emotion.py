@@ -35,7 +35,8 @@ def test_expressions_grow_with_expressivity_and_lean_to_the_side_of_the_asymmetr
     for number in range(8):
         shown = emotion.emotion_curves("happy", 1.0, actor(number), COURSE)[0]
         left, right = shown[index("mouthSmileLeft")], shown[index("mouthSmileRight")]
-        assert (left + right) / 2 == pytest.approx(0.72 * actor(number).expressivity)
+        size = 0.72 * actor(number).expressivity * actor(number).accent[index("mouthSmileLeft")]
+        assert (left + right) / 2 == pytest.approx(size)
         assert np.sign(left - right) == np.sign(actor(number).asymmetry)
 
 

@@ -10,6 +10,8 @@ from functools import cache, cached_property
 
 import numpy as np
 
+from lib.face.rig import ARKIT
+
 # trait -> lowest and highest value, in the order of the sequence's dimensions
 TRAITS = {
     "expressivity": (0.5, 1.3),       # size of every emotional movement
@@ -20,9 +22,12 @@ TRAITS = {
 }
 
 
+ACCENT = 0.25
+
+
 @dataclass(frozen=True)
 class Actor:
-    """One actor: scalar traits within the ranges of TRAITS, and the shape of the head."""
+    """One actor: scalar traits within the ranges of TRAITS, shape of the head, way of emoting."""
 
     number: int
     expressivity: float
@@ -40,6 +45,13 @@ class Actor:
         drawn = np.clip(drawn, -2, 2).astype(np.float32)
         drawn.setflags(write=False)
         return drawn
+
+    @cached_property
+    def accent(self) -> np.ndarray:
+        """Factors (52,) on the controls of an emotion, within 1 +- ACCENT, both sides alike: a way of emoting."""
+        stems = [name.removesuffix("Left").removesuffix("Right") for name in ARKIT]
+        drawn = np.random.default_rng([0xACCE, self.number]).uniform(1 - ACCENT, 1 + ACCENT, len(ARKIT))
+        return drawn[[stems.index(stem) for stem in stems]]
 
 
 @cache

@@ -17,6 +17,7 @@ import sys
 import warnings
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
@@ -392,4 +393,5 @@ def _stored_or_new(spec: ClipSpec, path: Path) -> PuppetClip:
 
 
 if __name__ == "__main__":
-    work(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    with suppress(BrokenPipeError):              # whoever asked is gone: stop quietly, finished clips stay
+        work(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

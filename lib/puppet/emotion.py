@@ -1,9 +1,10 @@
 """Emotional faces: action-unit recipes in rig controls, their intensity, and their course in time.
 
 Recipes follow the prototypes of EMFACS (Friesen and Ekman 1983; Ekman, Friesen and Hager 2002), translated from action
-units to ARKit's controls. With expressivity g of the actor, intensity x, envelope e(t) and side s = left, right:
+units to ARKit's controls. With expressivity g and accent a of the actor (a factor per control), intensity x, envelope
+e(t) and side s = left, right:
 
-    control_s(t) = recipe * response(x) * g * (1 +- asymmetry) * e(t),      response(x) = x (1 + K (1 - x))
+    control_s(t) = recipe * response(x) * g * a * (1 +- asymmetry) * e(t),      response(x) = x (1 + K (1 - x))
 
 The response is slightly concave (K = 0.25), our choice: it gives methods that interpolate linearly something to miss.
 It increases strictly on 0..1, with response(0) = 0 and response(1) = 1: intensity 0 is exactly the neutral face.
@@ -113,7 +114,7 @@ def emotion_curves(emotion: str, intensity: float, actor: Actor, course: np.ndar
                    state: State = State()) -> np.ndarray:
     """Rig curves (T, 52) of the emotion alone, from its course (T,), not yet limited; exactly 0 at intensity 0."""
     size = response(intensity) * actor.expressivity
-    return course[:, None] * (size * recipe(emotion) * sides(actor.asymmetry + state.asymmetry))
+    return course[:, None] * (size * recipe(emotion) * actor.accent * sides(actor.asymmetry + state.asymmetry))
 
 
 def manner(emotion: str, intensity: float, actor: Actor) -> Manner:
