@@ -60,7 +60,7 @@ def parameters(notebook) -> dict[str, object]:
 
 
 def index_in_source(cells, index: int, injected: bool) -> int:
-    """Place in the committed notebook of a cell of the executed one, where papermill put one more after "parameters"."""
+    """Place in the committed notebook of a cell of the executed one, which has one more after "parameters"."""
     tagged = [i for i, cell in enumerate(cells) if "parameters" in cell.metadata.get("tags", [])]
     return index - (injected and index > tagged[0])
 
