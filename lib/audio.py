@@ -136,7 +136,7 @@ def mel(samples: np.ndarray, *, fps: float = 100, n_mels: int = 80, window_s: fl
 
 
 def mel_bands(n_fft: int, n_mels: int, f_max: float, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
-    """Triangular bands (n_mels, n_fft // 2 + 1) of unit area on Slaney's mel scale (linear to 1 kHz, then logarithmic)."""
+    """Triangular bands (n_mels, n_fft // 2 + 1) of unit area on Slaney's mel scale (logarithmic above 1 kHz)."""
     top = f_max * 3 / 200 if f_max < 1000 else 15 + 27 * np.log(f_max / 1000) / np.log(6.4)
     mels = np.linspace(0, top, n_mels + 2)
     edges = np.where(mels < 15, mels * 200 / 3, 1000 * 6.4 ** ((mels - 15) / 27))

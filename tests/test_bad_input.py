@@ -7,6 +7,7 @@ comes back must be a StudyError that names the input in one line, or a usable re
 import io
 import json
 import pickle
+import struct
 import warnings
 
 import numpy as np
@@ -68,13 +69,14 @@ PICKLES = [pickle.dumps(PLAIN, protocol) for protocol in range(6)]
 PLY = (b"ply\nformat %s 1.0\nelement vertex 3\nproperty float x\nproperty float y\nproperty float z\n"
        b"element face 1\nproperty list uchar int vertex_indices\nend_header\n")
 MESHES = [PLY % b"ascii" + b"0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n",
-          PLY % b"binary_little_endian" + np.eye(3, dtype="<f4").tobytes() + b"\3" + np.array([0, 1, 2], "<i4").tobytes()]
+          PLY % b"binary_little_endian" + np.eye(3, dtype="<f4").tobytes() + struct.pack("<B3i", 3, 0, 1, 2)]
 OBJECTS = [b"v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n", b"v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1/1/1 2/2/2 3/3/3\n"]
 TABLES = [b"jawOpen,eyeBlinkLeft\n0.5,1\n0.25,0\n"]
 TRACKS = [encoded(np.savez, landmarks=np.zeros((4, 68, 2), np.float32), fps=np.float32(25)),
           encoded(np.savez_compressed, landmarks=np.zeros((4, 68, 2), np.float32), fps=np.float32(25))]
 TAKES = [encoded(np.savez, weights=np.zeros((2, 116), np.float32), names=np.array(facegood.NAMES), fps=np.float32(30))]
-COEFFICIENTS = [encoded(scipy.io.savemat, {"coeff": np.zeros((2, 257)), "transform_params": np.zeros((2, 5))})]
+MATRICES = {"coeff": np.zeros((2, 257)), "transform_params": np.zeros((2, 5))}
+COEFFICIENTS = [encoded(scipy.io.savemat, MATRICES, do_compression=packed) for packed in (False, True)]
 FRAMES = [np.uint32(3).tobytes() + np.eye(3, dtype="<f4").tobytes()]
 ENTRY = {
     "id": "tiny", "title": "Tiny", "kind": "corpus", "papers": ["cfd"], "page": "https://example.org", "licence": "MIT",

@@ -10,7 +10,7 @@ import scipy.io
 import soundfile
 
 from lib import paths
-from lib.data import biwi, emodb, facegood, ravdess, styletalk, vocaset
+from lib.data import biwi, emodb, facegood, matlab, ravdess, styletalk, vocaset
 from lib.errors import AssetMissing, InputError
 
 
@@ -141,8 +141,24 @@ def test_styletalk_files_that_disagree_are_refused(styletalk_folder):
     with pytest.raises(InputError, match="Ada_clip1_seq.json has 1 ids; expected 6"):
         styletalk.clips(styletalk_folder)[0]
     corrupt(styletalk_folder / "coeff" / "Ada_clip1.mat")
-    with pytest.raises(InputError, match="Ada_clip1.mat: expected a .mat"):
+    with pytest.raises(InputError, match="Ada_clip1.mat: not a readable MATLAB 5 file"):
         styletalk.clips(styletalk_folder)[0]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_matrices_equal_those_scipy_writes_in_every_number_type(tmp_path, packed):
+    content = {kind: np.arange(6).reshape(2, 3).astype(kind) for kind in ("f4", "f8", "u1", "i2", "i8")}
+    scipy.io.savemat(tmp_path / "a.mat", content | {"text": "skipped", "ab": np.ones((1, 1))}, do_compression=packed)
+    found = matlab.load(tmp_path / "a.mat")
+    assert found.keys() == content.keys() | {"ab"}
+    assert all(np.array_equal(found[name], content[name]) for name in content)
+
+
+@needs("mead_3dmm")
+def test_published_coefficient_files_equal_scipys_reading():
+    for path in sorted(paths.asset("mead_3dmm").glob("coeff/*.mat"))[:4]:
+        theirs = scipy.io.loadmat(path)
+        assert all(np.array_equal(values, theirs[name]) for name, values in matlab.load(path).items())
 
 
 @needs("styletalk_av")

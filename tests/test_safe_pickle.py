@@ -104,13 +104,24 @@ def test_other_callables_and_classes_are_refused_by_name(value):
 def test_a_pickle_cannot_change_this_program(stream):
     with pytest.raises(InputError):
         safe_pickle.loads(stream)
-    assert safe_pickle._dtype.__doc__ is None and collections.OrderedDict.clear is not None
+    assert safe_pickle.Type.__doc__ != 'x' and collections.OrderedDict.clear is not None
 
 
 def test_numpys_own_types_stay_as_they_are_after_a_forged_state():
     stream = b"cnumpy\ndtype\n(S'f4'\nI0\nI0\ntR(I3\nS'>'\nNNNI-1\nI-1\nI0\ntb."
     safe_pickle.loads(stream)
     assert np.dtype("f4").byteorder == "="
+
+
+def test_arrays_of_the_other_byte_order_and_of_objects_are_read():
+    data = [np.arange(3, dtype=">f8"), np.array(["a", [1]], dtype=object)]
+    found = safe_pickle.loads(pickle.dumps(data))
+    assert np.array_equal(found[0], data[0]) and found[1].tolist() == ["a", [1]]
+
+
+def test_arrays_of_records_are_refused():
+    with pytest.raises(InputError, match="unusual type|records"):
+        safe_pickle.loads(pickle.dumps(np.zeros(2, dtype=[("x", "f4")])))
 
 
 @pytest.mark.parametrize("data", [

@@ -92,18 +92,28 @@ def _empty_array(*_: Any) -> np.ndarray:
     return np.ndarray((0,), "u1")
 
 
-def _dtype(spec: Any, *_: Any) -> np.dtype:
-    if not isinstance(spec, str) or len(spec) > 32:
-        raise InputError("an array of an unusual type")
-    return np.dtype(spec, copy=True)                     # a copy, so that the state set next never reaches numpy's own
+class Type:
+    """Stand-in for numpy.dtype: numpy's own trusts the flags and sizes a pickle sets and can be made to crash."""
+
+    def __init__(self, spec: Any, *_: Any) -> None:
+        if not isinstance(spec, str) or len(spec) > 32 or np.dtype(spec).kind not in "biufcSUO":
+            raise InputError("an array of an unusual type")
+        self.value = np.dtype(spec)
+
+    def __setstate__(self, state: Any) -> None:
+        _, order, part, names, *_ = state
+        if part is not None or names is not None:
+            raise InputError("an array of records; expected plain numbers or text")
+        if order in ("<", ">"):
+            self.value = self.value.newbyteorder(order)
 
 
-def _scalar(dtype: np.dtype, data: Any) -> Any:
-    return np.frombuffer(data.encode("latin1") if isinstance(data, str) else data, dtype)[0]
+def _scalar(kind: Type, data: Any) -> Any:
+    return np.frombuffer(data.encode("latin1") if isinstance(data, str) else data, kind.value)[0]
 
 
-def _from_buffer(buffer: Any, dtype: np.dtype, shape: tuple, order: str) -> np.ndarray:
-    return np.frombuffer(bytearray(buffer), dtype).reshape(shape, order=order)
+def _from_buffer(buffer: Any, kind: Type, shape: tuple, order: str) -> np.ndarray:
+    return np.frombuffer(bytearray(buffer), kind.value).reshape(shape, order=order)
 
 
 def _encode(text: str, encoding: str = "latin1", *_: Any) -> bytes:
@@ -119,9 +129,9 @@ def _new(kind: type, *_: Any) -> Any:
 
 
 STAND_INS = {Chumpy, Sparse, SparseColumns}
-BUILDABLE = (np.ndarray, np.dtype, *STAND_INS)
+BUILDABLE = {np.ndarray, Type, *STAND_INS}
 ALLOWED = {
-    "numpy": {"ndarray": _Array, "dtype": _dtype},
+    "numpy": {"ndarray": _Array, "dtype": Type},
     "numpy.core.multiarray": {"_reconstruct": _empty_array, "scalar": _scalar},
     "numpy.core.numeric": {"_frombuffer": _from_buffer},
     "collections": {"OrderedDict": collections.OrderedDict},
@@ -150,9 +160,14 @@ class _Unpickler(pickle._Unpickler):
 
     def load_build(self) -> None:
         """Set a state only on objects made here: on a function or class it would change this program."""
-        if type(self.stack[-2]) not in {np.ndarray, *STAND_INS} and not isinstance(self.stack[-2], np.dtype):
-            raise InputError(f"refused: it changes a {type(self.stack[-2]).__name__}")
-        super().load_build()
+        target, state = self.stack[-2:]
+        if type(target) not in BUILDABLE:
+            raise InputError(f"refused: it changes a {type(target).__name__}")
+        if isinstance(target, np.ndarray):
+            version, shape, kind, *rest = state
+            state = (version, shape, kind.value, *rest)
+        self.stack.pop()
+        target.__setstate__(state)
 
     dispatch[pickle.BUILD[0]] = load_build
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from lib import audio
-from lib.data import tracks
+from lib.data import matlab, tracks
 from lib.data.clip import Clip, Phoneme
 from lib.data.sequence import Clips, folder_of, sounds
 from lib.errors import InputError, explain
@@ -37,13 +37,11 @@ def clips(folder: Path | str | None = None) -> Clips:
 
 def coefficients(path: Path | str) -> tuple[np.ndarray, np.ndarray]:
     """3DMM coefficients (T, 257) and crop parameters (T, 5) of a .mat file. Raises InputError on any other content."""
-    from scipy.io import loadmat
     path = Path(path)
-    try:
-        content = loadmat(path)
-        coeff, crop = (np.asarray(content[key], np.float32) for key in ("coeff", "transform_params"))
-    except Exception as error:                       # scipy's reader raises many kinds
-        raise InputError(f"{path}: expected a .mat with coeff and transform_params ({explain(error)})") from error
+    content = matlab.load(path)
+    if not {"coeff", "transform_params"} <= content.keys():
+        raise InputError(f"{path}: holds {', '.join(content) or 'nothing'}; expected coeff and transform_params")
+    coeff, crop = (np.asarray(content[key], np.float32) for key in ("coeff", "transform_params"))
     if coeff.ndim != 2 or coeff.shape[1] != WIDTH or crop.shape != (len(coeff), 5) or not len(coeff):
         raise InputError(f"{path}: coeff {coeff.shape}, crop {crop.shape}; expected (T, {WIDTH}) and (T, 5)")
     if not np.isfinite(coeff).all():
