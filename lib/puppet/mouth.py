@@ -236,7 +236,7 @@ KEPT = {
     "mouthPucker": 0.45, "jawForward": 0.3, "mouthLeft": 0.3, "mouthRight": 0.3, "mouthSmile": 0.85,
 }
 KEPT_AT_TEETH = {"mouthFunnel": 0.0, "mouthLowerDown": 0.0, "tongueOut": 0.0, "mouthUpperUp": 0.6, "noseSneer": 0.4,
-                 "mouthPucker": 0.4, "jawForward": 0.3}
+                 "mouthPucker": 0.4, "jawForward": 0.3, "mouthShrugLower": 0.0, "mouthFrown": 0.6}
 
 
 def _shares(kept: dict[str, float]) -> np.ndarray:
