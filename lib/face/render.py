@@ -4,6 +4,7 @@ Needs OpenGL through EGL or OSMesa (Debian packages `libegl1` or `libosmesa6`); 
 """
 
 import functools
+import itertools
 import os
 import subprocess
 import tempfile
@@ -19,7 +20,8 @@ from lib.paths import write_aside
 SKIN = (226, 178, 150)
 PART_COLOURS = {
     "skin": SKIN, "ears": (222, 168, 142), "lips": (190, 106, 100), "lip_inside": (150, 70, 70),
-    "mouth": (70, 22, 24), "throat": (16, 5, 6), "gums": (176, 92, 92), "teeth": (240, 234, 220), "tongue": (186, 98, 98),
+    "mouth": (70, 22, 24), "throat": (16, 5, 6), "gums": (176, 92, 92), "teeth": (240, 234, 220),
+    "tongue": (186, 98, 98),
     "lashes": (70, 48, 42), "lid_edge": (200, 132, 120), "sclera": (244, 242, 238), "iris": (92, 120, 128),
     "pupil": (14, 12, 14), "brows": (96, 66, 50), "nostrils": (110, 62, 54),
 }
@@ -69,7 +71,7 @@ class Renderer:
         self._default = self._mesh["colour"].copy()
         self._plotter = pv.Plotter(off_screen=True, window_size=(size, size), lighting="none")
         self._plotter.set_background(background)
-        self._plotter.add_mesh(self._mesh, scalars="colour", rgb=True, smooth_shading=False, ambient=0.28, diffuse=0.75,
+        self._plotter.add_mesh(self._mesh, scalars="colour", rgb=True, smooth_shading=False, ambient=0.30, diffuse=0.80,
                                specular=0.16, specular_power=18, interpolation="phong", copy_mesh=False)
         self._light(pv)
         self._plotter.enable_anti_aliasing("msaa", multi_samples=8)
@@ -77,9 +79,9 @@ class Renderer:
 
     def _light(self, pv) -> None:
         """Key from the upper left, fill from the right, rim from behind: turned with the camera."""
-        for position, intensity, colour in (((-0.55, 0.75, 1.0), 0.78, (1.0, 0.97, 0.93)),
-                                            ((0.9, 0.1, 0.8), 0.34, (0.90, 0.95, 1.0)),
-                                            ((0.3, 0.9, -0.8), 0.35, (1.0, 1.0, 1.0))):
+        for position, intensity, colour in (((-0.55, 0.7, 1.0), 0.86, (1.0, 0.97, 0.93)),
+                                            ((0.9, 0.1, 0.8), 0.36, (0.90, 0.95, 1.0)),
+                                            ((0.3, 0.9, -0.8), 0.30, (1.0, 1.0, 1.0))):
             light = pv.Light(position=position, focal_point=(0, 0, 0), color=colour, intensity=intensity,
                              light_type="camera light")
             self._plotter.add_light(light)
@@ -171,9 +173,7 @@ def _feed(command: list[str], first: np.ndarray, frames: Iterator[np.ndarray], h
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=log)
         try:
-            for frame in (first, *[]):
-                process.stdin.write(np.ascontiguousarray(frame[:height, :width]).tobytes())
-            for frame in frames:
+            for frame in itertools.chain([first], frames):
                 process.stdin.write(np.ascontiguousarray(frame[:height, :width]).tobytes())
             process.stdin.close()
         except BrokenPipeError:

@@ -26,8 +26,8 @@ class Topology:
 
     @property
     def n_vertices(self) -> int:
-        """Number of vertices."""
-        return int(self.faces.max()) + 1
+        """Number of vertices; some of a named part may belong to no triangle (the ends of the ICT face's lashes)."""
+        return 1 + max([int(self.faces.max()), *(int(np.max(ids)) for ids in self.parts.values() if len(ids))])
 
 
 def surface_area(vertices: np.ndarray, faces: np.ndarray) -> float:
@@ -50,3 +50,26 @@ def ict() -> Topology:
     from lib.face.ict import ict_face
 
     return ict_face().topology
+
+
+@functools.cache
+def biwi() -> Topology:
+    """The BIWI mesh with CodeTalker's regions (asset `biwi_topology`)."""
+    from lib.face.biwi import biwi_face
+
+    return biwi_face().topology
+
+
+@functools.cache
+def flame() -> Topology:
+    """The FLAME mesh with ProbTalk3D's regions (asset `flame_topology`); its vertices are in metres."""
+    from lib.data import mesh as meshes
+    from lib.face.biwi import read_indices
+
+    folder = asset("flame_topology", "get the folder `flame_topology` (see data_manifest.yaml) and set STUDY_DATA")
+    mesh = meshes.read(folder / "FLAME_sample.ply")
+    faces, vertices = np.asarray(mesh.faces, np.int32), np.asarray(mesh.vertices)
+    lve, fdd = (read_indices(folder / "regions" / f"{name}.txt") for name in ("lve", "fdd"))
+    unit = float(np.sqrt(surface_area(vertices * 1000.0, faces)))
+    regions = {"lips": lve, "mouth": lve, "upper_face": fdd, "lve": lve, "fdd": fdd}
+    return Topology("flame", faces, regions, np.zeros(0, np.int32), unit, {})

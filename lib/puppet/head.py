@@ -43,6 +43,11 @@ class Head:
         self.topology = _topology(mesh)
 
     @property
+    def jaw_weights(self) -> np.ndarray:
+        """Share (V,) of the jaw's rotation that each vertex takes with the lips free."""
+        return self._jaw[0]
+
+    @property
     def n_vertices(self) -> int:
         """Number of vertices."""
         return len(self.mean)
@@ -118,7 +123,7 @@ def _gated(rig: np.ndarray) -> np.ndarray:
 
 def _topology(mesh) -> Topology:
     """Regions, landmarks and unit of the puppet mesh."""
-    p, parts, mirror = mesh.vertices, mesh.parts, mesh.mirror
+    p, parts = mesh.vertices, mesh.parts
     sheet = np.sort(np.concatenate([parts[name] for name in SHEET if name in parts]))
     outer = np.setdiff1d(sheet, np.concatenate([parts["mouth"], parts["lid_edge"]]))
     x, y, z = p[outer].T

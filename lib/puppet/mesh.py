@@ -170,7 +170,8 @@ def slim_neck(p: np.ndarray) -> np.ndarray:
     radial = p[:, [0, 2]] - NECK_AXIS_XZ
     r = np.linalg.norm(radial / NECK_HALF_AXES, axis=1)
     column = 1 + 0.08 * np.clip((-90 - p[:, 1]) / 30, 0, 1) ** 2
-    amount = np.clip((-58 - p[:, 1]) / 25, 0, 1)
+    below_chin = np.maximum(np.clip((-84 - p[:, 1]) / 6, 0, 1), np.clip((45 - p[:, 2]) / 20, 0, 1))
+    amount = np.clip((-58 - p[:, 1]) / 25, 0, 1) * below_chin
     scale = np.where(r > column, 1 - amount * (1 - column / np.maximum(r, 1e-6)), 1.0)
     p = p.copy()
     p[:, [0, 2]] = NECK_AXIS_XZ + radial * scale[:, None]
@@ -193,7 +194,8 @@ def graded_points(skin: SkinField, features: np.ndarray, holes: list[np.ndarray]
                   rng: np.random.Generator) -> np.ndarray:
     """Skin points (N, 3) at the wanted spacing from each other and from the features, outside holes of the chart."""
     many, middle = 14000, 700
-    lat = np.r_[np.linspace(-89, 250, middle), rng.uniform(-35, 65, many), np.degrees(np.arcsin(rng.uniform(-1, 1, many)))]
+    lat = np.r_[np.linspace(-89, 250, middle), rng.uniform(-35, 65, many), np.degrees(np.arcsin(rng.uniform(-1, 1,
+                                                                                                            many)))]
     lon = np.r_[np.zeros(middle), rng.uniform(0, 50, many), rng.uniform(0, 180, many)]
     d = from_angles(lat, lon)                                # the first go over the top of the head to the nape
     p = skin.points(d)
@@ -370,7 +372,7 @@ def build_mouth(half: Half) -> None:
     seam = {"upper": half.tags["upper_lip_0"], "lower": np.r_[half.tags["lower_lip_0"], half.tags["upper_lip_0"][-1]]}
     p = np.array(half.points)
     corner_ids = []
-    for k, (dz, dy, wx) in enumerate(zip(depth, rise, width, strict=True)):
+    for k, (dz, wx) in enumerate(zip(depth, width, strict=True)):
         corner = p[seam["upper"][-1]] * [wx, 1, 1] - [0, 0, dz * 0.9]
         corner_ids.append(half.add(corner[None], BAG_PARTS[k], f"bag_corner_{k}"))
     bent = np.sqrt(np.maximum(1 - u[:-1] ** 2, 0))
@@ -394,7 +396,7 @@ def build_teeth(half: Half) -> None:
     groove = np.tile([1.0, 0.15, 0.0, 0.15], len(widths))
     for jaw, front, top, edge, small in (("upper", 105.6, -21.0, -34.2, 1.0), ("lower", 102.8, -47.0, -34.9, 0.93)):
         angle = arc * small / 34.0
-        x, z = 27.5 * small * np.sin(angle) ** 1.0, front - 40.0 * (1 - np.cos(angle))
+        x, z = 27.5 * small * np.sin(angle), front - 40.0 * (1 - np.cos(angle))
         normal = np.c_[x / 27.5**2, np.zeros_like(x), (z - front + 40) / 40.0**2]
         normal /= np.linalg.norm(normal, axis=1, keepdims=True)
         rows = []
@@ -415,7 +417,7 @@ def build_tongue(half: Half) -> None:
     rows = []
     for t in s:
         r = np.sqrt(max(1 - t**2.6, 0.0))
-        ring = np.c_[19 * r * np.cos(a), -41.0 + 6.5 * r * np.sin(a) - 1.5 * t * 0, np.full(9, 52.0 + 46.0 * t)]
+        ring = np.c_[19 * r * np.cos(a), -41.0 + 6.5 * r * np.sin(a), np.full(9, 52.0 + 46.0 * t)]
         ring[[0, -1], 0] = 0
         ring[:, 0] = np.maximum(ring[:, 0], 0)
         rows.append(half.add(ring if t < 1 else ring[:1].repeat(9, 0), "tongue", f"tongue_{len(rows)}"))
@@ -425,7 +427,7 @@ def build_tongue(half: Half) -> None:
 def build_eye(half: Half) -> None:
     """Eyeball with iris and pupil as rings around its axis, and the shallow bulge of the cornea left out."""
     bands = [(0.0, "pupil"), (8.0, "pupil"), (9.2, "iris"), (17.0, "iris"), (24.4, "iris"), (25.6, "sclera"),
-             (36.0, "sclera"), (50.0, "sclera"), (70.0, "sclera"), (95.0, "sclera")]
+             (36.0, "sclera"), (50.0, "sclera"), (70.0, "sclera"), (90.0, "sclera")]
     turn = np.linspace(0, 2 * np.pi, 25)[:-1]
     rows = []
     for angle, part in bands:

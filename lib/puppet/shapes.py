@@ -15,7 +15,8 @@ from lib.face.rig import ARKIT
 from lib.puppet import proportions as P
 from lib.puppet.mesh import LID_INNER_RADIUS, LID_RADIUS, LIP_ROWS, Mesh, on_eyeball
 
-SHEET = ("skin", "lips", "brows", "lashes", "lid_edge", "lip_inside", "mouth", "throat", "nostrils")     # one connected surface
+# parts of one connected surface
+SHEET = ("skin", "lips", "brows", "lashes", "lid_edge", "lip_inside", "mouth", "throat", "nostrils")
 SPOTS = {
     "brow_inner": (12, 58, 107), "brow_mid": (36, 62, 98), "brow_outer": (55, 54, 82), "glabella": (0, 50, 107),
     "forehead": (16, 82, 101), "forehead_outer": (45, 78, 88), "brow_above": (30, 72, 101),
@@ -25,7 +26,7 @@ SPOTS = {
     "groove": (0, -52, 109.3), "groove_side": (16, -52, 105), "chin": (0, -65, 110.5), "chin_side": (18, -66, 105),
     "chin_low": (0, -78, 100), "jaw_side": (57, -45, 62), "marionette": (31, -46, 96),
 }
-LIP_COLUMN = {"mid": 0, "quarter": 2, "side": 4, "corner": 9}     # x about 0, 8, 16 and 23 mm
+LIP_COLUMN = {"mid": 0, "quarter": 2, "side": 4, "corner": 9}      # x about 0, 8, 16 and 23 mm
 
 # name -> ({spot: (dx, dy, dz) mm}, radius mm); one-sided shapes describe the subject's left, x > 0
 HANDLES: dict[str, tuple[dict[str, tuple[float, float, float]], float]] = {
@@ -56,7 +57,8 @@ HANDLES: dict[str, tuple[dict[str, tuple[float, float, float]], float]] = {
                      "lower_mid": ((0, 0, 7.6), (0, -1.4, 7.2)), "lower_quarter": ((-1.9, 0, 7.8), (-1.8, -1.2, 7.6)),
                      "lower_side": ((-4.2, 0, 8.0), (-3.9, -0.8, 8.2)), "philtrum_side": (-1.8, 0.2, 3.4),
                      "subnasal": (0, -0.6, 0.8), "groove": (0, 0, 2.4), "groove_side": (-2.2, 0, 3.0),
-                     "marionette": (-4.6, 0.4, 3.6), "cheek_low": (-1.8, 0.2, 0.4), "nasolabial": (-1.6, -0.4, 1.2)}, 26),
+                     "marionette": (-4.6, 0.4, 3.6), "cheek_low": (-1.8, 0.2, 0.4),
+                     "nasolabial": (-1.6, -0.4, 1.2)}, 26),
     "mouthLeft": ({"upper_mid": (9.5, 0.4, -1.6), "upper_side": (8.0, 1.4, -4.0), "upper_corner": (7.0, 2.2, -5.0),
                    "lower_mid": (9.0, 0.4, -1.6), "lower_side": (8.0, 1.4, -3.8), "subnasal": (2.6, 0.4, -0.3),
                    "groove": (5.4, 0, -0.6), "chin": (1.4, 0, 0), "cheek_low": (1.0, 1.0, 2.0),
@@ -64,22 +66,28 @@ HANDLES: dict[str, tuple[dict[str, tuple[float, float, float]], float]] = {
                    "upper_corner_right": (9.0, 0, 4.4), "nasolabial_right": (3.5, 0, 1.0),
                    "marionette_right": (6.0, 0, 2.2)}, 28),
     "mouthRight": ({}, 0),
-    "mouthSmileLeft": ({"upper_corner": (8.2, 9.6, -8.4), "upper_side": (5.4, 5.0, -4.8), "upper_quarter": (2.4, 2.6, -2.4),
-                        "upper_mid": (0.0, 1.6, -1.6), "lower_side": (5.0, 4.6, -4.4), "lower_quarter": (2.2, 2.0, -1.6),
+    "mouthSmileLeft": ({"upper_corner": (8.2, 9.6, -8.4), "upper_side": (5.4, 5.0, -4.8),
+                        "upper_quarter": (2.4, 2.6, -2.4),
+                        "upper_mid": (0.0, 1.6, -1.6), "lower_side": (5.0, 4.6, -4.4),
+                        "lower_quarter": (2.2, 2.0, -1.6),
                         "lower_mid": (0.0, 1.3, -1.0), "nasolabial": (4.0, 4.2, -0.6), "cheek": (3.0, 6.4, 3.2),
                         "upper_cheek": (0.6, 4.0, 2.4), "cheek_low": (3.6, 4.2, -1.4), "marionette": (5.2, 5.4, -4.4),
                         "ala": (1.8, 1.2, -0.8), "jaw_side": (1.6, 1.4, 0), "groove": (0.0, 0.6, -0.3),
                         "under_eye": (0, 0.8, 0.6)}, 30),
-    "mouthFrownLeft": ({"upper_corner": (1.6, -6.0, -2.2), "upper_side": (0.8, -2.2, -1.0), "upper_mid": (0.0, -0.3, 0.0),
+    "mouthFrownLeft": ({"upper_corner": (1.6, -6.0, -2.2), "upper_side": (0.8, -2.2, -1.0),
+                        "upper_mid": (0.0, -0.3, 0.0),
                         "lower_side": (1.0, -2.2, -0.6), "lower_mid": (0.0, 0.5, 0.3), "marionette": (1.6, -4.4, 0.8),
                         "nasolabial": (0.4, -1.6, -0.6), "groove_side": (0.3, 0.2, 0.8), "chin": (0.0, 1.3, 1.3),
                         "cheek_low": (0.6, -1.6, 0)}, 26),
     "mouthDimpleLeft": ({"upper_corner": (2.2, 1.4, -5.6), "upper_side": (1.8, 0, -1.8), "upper_mid": (0, 0, 0),
                          "lower_side": (1.8, 0.6, -1.8), "lower_mid": (0, 0, 0), "cheek_low": (1.2, 0.4, 0.8),
                          "marionette": (1.8, 0.8, -3.4), "nasolabial": (0.8, 0, 0.2)}, 22),
-    "mouthStretchLeft": ({"upper_corner": (7.4, -3.4, -7.0), "upper_side": (3.8, -1.4, -3.0), "upper_mid": (0.0, -0.3, -0.8),
-                          "lower_side": (4.2, -2.0, -3.2), "lower_mid": (0.0, -1.0, -1.0), "marionette": (5.0, -3.2, -3.0),
-                          "cheek_low": (3.2, -1.0, 0.8), "groove_side": (1.6, -1.6, -0.6), "nasolabial": (1.2, -0.8, -0.8),
+    "mouthStretchLeft": ({"upper_corner": (7.4, -3.4, -7.0), "upper_side": (3.8, -1.4, -3.0),
+                          "upper_mid": (0.0, -0.3, -0.8),
+                          "lower_side": (4.2, -2.0, -3.2), "lower_mid": (0.0, -1.0, -1.0),
+                          "marionette": (5.0, -3.2, -3.0),
+                          "cheek_low": (3.2, -1.0, 0.8), "groove_side": (1.6, -1.6, -0.6),
+                          "nasolabial": (1.2, -0.8, -0.8),
                           "jaw_side": (1.6, -0.6, 0)}, 28),
     "mouthRollLower": ({}, 18), "mouthRollUpper": ({}, 18),
     "mouthShrugLower": ({"lower_mid": (0, 4.6, 3.4), "lower_quarter": (0, 4.2, 3.2), "lower_side": (0.2, 2.6, 2.4),
@@ -90,17 +98,21 @@ HANDLES: dict[str, tuple[dict[str, tuple[float, float, float]], float]] = {
                          "upper_corner": (0, 0.2, 0), "subnasal": (0, 1.4, 0.2), "philtrum_side": (0, 2.4, 0.4),
                          "lower_mid": (0, 0, 0), "ala": (0, 0.8, 0)}, 18),
     "mouthPressLeft": ({}, 20),
-    "mouthLowerDownLeft": ({"lower_mid": (0.0, -4.8, -1.3), "lower_quarter": (0.5, -4.6, -1.0), "lower_side": (1.0, -4.2, -1.0),
-                            "upper_corner": (0.2, -0.8, -0.2), "groove": (0.0, -2.9, -1.0), "groove_side": (0.6, -3.4, -0.6),
+    "mouthLowerDownLeft": ({"lower_mid": (0.0, -4.8, -1.3), "lower_quarter": (0.5, -4.6, -1.0),
+                            "lower_side": (1.0, -4.2, -1.0),
+                            "upper_corner": (0.2, -0.8, -0.2), "groove": (0.0, -2.9, -1.0),
+                            "groove_side": (0.6, -3.4, -0.6),
                             "upper_mid": (0.0, 0.0, 0.0), "upper_side": (0, 0, 0), "chin": (0.0, -1.0, -0.3)}, 20),
     "mouthUpperUpLeft": ({"upper_mid": (0.0, 4.8, -0.3), "upper_quarter": (0.6, 5.0, 0), "upper_side": (1.0, 5.2, -0.2),
-                          "upper_corner": (0.4, 2.0, 0), "philtrum_side": (0.6, 4.6, 0.4), "nasolabial": (1.2, 5.0, 1.0),
+                          "upper_corner": (0.4, 2.0, 0), "philtrum_side": (0.6, 4.6, 0.4),
+                          "nasolabial": (1.2, 5.0, 1.0),
                           "ala": (1.0, 3.0, -0.6), "subnasal": (0.0, 1.3, -0.3), "lower_mid": (0.0, 0.0, 0.0),
                           "lower_side": (0.1, 0.3, 0), "cheek": (0.4, 1.8, 1.2)}, 22),
 }
 # shift of the lid margin in mm: (upper lid y, lower lid y, both x), full in the middle of the lid, none in the corners
 LIDS = {"eyeLookDownLeft": (-5.6, -1.6, 0.0), "eyeLookInLeft": (0.0, 0.0, -0.7), "eyeLookOutLeft": (0.0, 0.0, 0.7),
-        "eyeLookUpLeft": (2.4, 0.9, 0.0), "eyeSquintLeft": (-1.4, 2.6, 0.0), "eyeWideLeft": (2.8, -0.5, 0.0), "cheekSquintLeft": (-0.3, 1.5, 0.0)}
+        "eyeLookUpLeft": (2.4, 0.9, 0.0), "eyeSquintLeft": (-1.4, 2.6, 0.0), "eyeWideLeft": (2.8, -0.5, 0.0),
+        "cheekSquintLeft": (-0.3, 1.5, 0.0)}
 LID_FOLLOW = (0.96, 0.82, 0.5)                 # how much the rows around the lid margin go with it
 LID_MEETING = 0.14                             # closed lids meet at this fraction of the opening, from below
 
@@ -116,7 +128,8 @@ class Sheet:
         import scipy.sparse as sp
 
         self.mesh = mesh
-        member = np.isin(np.arange(len(mesh.vertices)), np.concatenate([mesh.parts[p] for p in SHEET if p in mesh.parts]))
+        member = np.isin(np.arange(len(mesh.vertices)),
+                                       np.concatenate([mesh.parts[p] for p in SHEET if p in mesh.parts]))
         faces = mesh.faces[member[mesh.faces].all(1)]
         n = len(mesh.vertices)
         stiffness, mass = cotangent_laplacian(mesh.vertices, faces)
@@ -134,8 +147,8 @@ class Sheet:
         free = self.used[~np.isin(self.used, handles)]
         if radius is not None:
             p, anchors = self.mesh.vertices, self.mesh.vertices[handles[np.linalg.norm(values, axis=1) > 0.02]]
-            near = np.array([np.linalg.norm(anchors - q, axis=1).min() < radius for q in p[free]])
-            free = free[near]
+            square = (p[free] ** 2).sum(1)[:, None] - 2 * p[free] @ anchors.T + (anchors**2).sum(1)
+            free = free[square.min(1) < radius**2]
         result = np.zeros((self.n, values.shape[1]))
         result[handles] = values
         system = self.bilaplacian[free]
@@ -226,7 +239,7 @@ def lid_shape(sheet: Sheet, shift: np.ndarray) -> np.ndarray:
         start = p[row]
         moved = start + np.c_[shift * follow, np.zeros(len(row))]
         away = moved - P.EYE_CENTRE
-        wanted = np.maximum(np.linalg.norm(start - P.EYE_CENTRE, axis=1) - 0.0, LID_RADIUS + 0.2 + 0.3 * k)
+        wanted = np.maximum(np.linalg.norm(start - P.EYE_CENTRE, axis=1), LID_RADIUS + 0.2 + 0.3 * k)
         wanted = np.minimum(wanted, LID_RADIUS + 1.0 + 1.6 * k)
         tight = P.EYE_CENTRE + away / np.linalg.norm(away, axis=1, keepdims=True) * wanted[:, None]
         amount = np.clip(np.linalg.norm(shift, axis=1) / 4.0, 0, 1)[:, None]
@@ -323,10 +336,9 @@ def jaw_weights(sheet: Sheet) -> tuple[np.ndarray, np.ndarray]:
             ids += [row, mesh.mirror[row]]
             values += [np.full(1, value if k else upper[-1])] * 2
         w = np.clip(sheet.field(np.concatenate(ids), np.concatenate(values)[:, None])[:, 0], 0, 1)
-        w[np.concatenate([tags[t] for t in tags if t.startswith("lower_teeth")])] = 1.0
         w[mesh.parts["tongue"]] = 0.92
-        lower_teeth = np.concatenate([tags[t] for t in tags if t.startswith("lower_teeth")])
-        w[mesh.mirror[lower_teeth]] = 1.0
+        teeth = np.concatenate([tags[t] for t in tags if t.startswith("lower_teeth")])
+        w[teeth] = w[mesh.mirror[teeth]] = 1.0
         weights.append((w + w[mesh.mirror]) / 2)
     return weights[0], weights[1]
 
@@ -429,7 +441,7 @@ _WARPS = {
     "eye size": lambda p: 0 * p,
     "eye distance": lambda p: np.sign(p[:, :1]) * [1.5, 0, 0] * _bump(p, (32, 36, 92), (24, 24, 40)),
     "brow ridge": lambda p: np.array([0, -0.9, 2.4]) * _bump(p, (24, 57, 102), (32, 12, 26)),
-    "cheek fullness": lambda p: np.array([0.9, 0, 0.7]) * np.sign(p[:, :1]) ** [1, 2, 2] * 3.0
+    "cheek fullness": lambda p: np.array([0.9, 0, 0.7]) * np.sign(p[:, :1]) ** [1, 2, 2] * 1.8
     * _bump(p, (52, -18, 78), (24, 28, 34)),
     "forehead height": lambda p: np.array([0, 5.0, 0.8]) * _ramp(p[:, 1], 58, 120),
     "head depth": lambda p: np.array([0, 0, -5.5]) * _ramp(p[:, 2], 30, -70) * _ramp(p[:, 1], -60, 20),
