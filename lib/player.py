@@ -31,7 +31,7 @@ import numpy as np
 
 from lib.errors import InputError, InputWarning
 from lib.face.topology import Topology
-from lib.paths import write_aside
+from lib.paths import find_asset, write_aside
 
 ASSETS = Path(__file__).resolve().parent / "player_assets"
 TOLERANCE_MM = 0.01
@@ -201,7 +201,13 @@ def own_face(animator: Animator) -> Face:
 
 def other_faces(topology: Topology) -> dict[str, Face]:
     """Faces beside its own on which motion of `topology` can be shown here, by name; empty where assets are missing."""
-    return {}
+    if topology.name != "puppet" or find_asset("ict_face_model") is None:
+        return {}
+    from lib.face.ict import ict_face
+    from lib.puppet.retarget import rig_curves
+
+    ict = ict_face()
+    return {"ICT": Face(ict.topology, colours(ict.topology, ict.mean), lambda v: ict.vertices(rig_curves(v)))}
 
 
 # Playground ----------------------------------------------------------------------------------------------------------

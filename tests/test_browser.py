@@ -1,7 +1,8 @@
 """Notebook 07 and its exported page in a real headless Chromium, as a visitor uses them; no network but this machine's.
 
-Skipped where no browser is installed. Screenshots and the server's log lie in pytest's temporary folder;
-`python -m pytest tests/test_browser.py -s` prints the measured time from slider to picture.
+The app is opened once and the tests are the steps of one visit. The notebook is the real one; only the trained system
+is replaced by a stand-in, through its parameters. Skipped where no browser is installed. Screenshots and the server's
+log lie in pytest's temporary folder; `pytest tests/test_browser.py -s` prints the time from slider to picture.
 """
 
 import contextlib
@@ -27,7 +28,7 @@ FLAGS = [
     "--enable-unsafe-swiftshader", "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--no-first-run", "--disable-quic", "--mute-audio", "--autoplay-policy=no-user-gesture-required",
 ]
-PATIENCE_S = 60
+PATIENCE_S = 240                 # a bound, not an expectation: a busy machine may build the head for a minute
 PLAYER = ".face-player[data-frame]"
 BACKGROUND = np.array([38, 42, 50])
 # Timed inside the page, from the key that moves the slider to the picture of the motion that answers it.
@@ -116,19 +117,37 @@ def stop(server: subprocess.Popen) -> None:
             server.wait(timeout=10)
 
 
-@pytest.fixture
-def page(browser):
+@contextlib.contextmanager
+def opened(browser):
     """A page that may reach this machine alone; its complaints and its attempts to go elsewhere are kept."""
     context = browser.new_context(viewport={"width": 1000, "height": 1100})
-    page, page_errors = context.new_page(), []
+    page, complaints = context.new_page(), []
     page.set_default_timeout(1000 * PATIENCE_S)
-    page.on("console", lambda message: page_errors.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: page_errors.append(str(error)))
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
     context.route(lambda url: not url.startswith(("http://127.0.0.1", "file:", "data:", "blob:")),
-                  lambda route: (page_errors.append(f"left this machine: {route.request.url}"), route.abort()))
-    page.complaints = page_errors
-    yield page
+                  lambda route: (complaints.append(f"left this machine: {route.request.url}"), route.abort()))
+    yield page, complaints
     context.close()
+
+
+@pytest.fixture(scope="module")
+def visit(app, browser):
+    """The app, opened once: its first visit runs the notebook."""
+    with opened(browser) as (page, complaints):
+        page.goto(app[0], wait_until="commit")
+        wait_for_player(page, app[1] / "server.log")
+        yield page, complaints
+
+
+def wait_for_player(page, log: Path) -> None:
+    """Until the face is drawn; a notebook that fails says why at once."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not page.locator(PLAYER).count():
+        text = log.read_text()
+        if "Traceback" in text or time.monotonic() > deadline:
+            pytest.fail(f"notebook 07 shows no face:\n{text[-3000:]}")
+        page.wait_for_timeout(300)
 
 
 def picture(page, path: Path | None = None) -> np.ndarray:
@@ -177,97 +196,107 @@ def check_playback(page) -> None:
     assert int(state(page, "frame")) == int(state(page, "frames")) - 1
 
 
-def test_a_visitor_moves_the_slider_plays_changes_the_emotion_and_uploads(app, page):
-    address, folder = app
-    page.goto(address)
-    page.wait_for_selector(PLAYER)
-    before, checksum = picture(page, folder / "1_opened.png"), state(page, "checksum")
+def test_the_slider_moves_the_face(app, visit):
+    page, complaints = visit
+    before, checksum = picture(page, app[1] / "1_opened.png"), state(page, "checksum")
     assert share_of_face(before) > 0.15
-
     page.evaluate(MEASURE)
-    handle = page.locator(".noUi-handle")
+    handle, stamp = page.locator(".noUi-handle"), state(page, "stamp")
     handle.focus()
-    stamp = state(page, "stamp")
     handle.press("Home")
     wait_until_new(page, "stamp", stamp)
-    after = picture(page, folder / "2_intensity_0.png")
     assert state(page, "checksum") != checksum
-    assert (np.abs(after - before).sum(-1) > 30).mean() > 0.002
-
+    assert (np.abs(picture(page, app[1] / "2_intensity_0.png") - before).sum(-1) > 30).mean() > 0.002
     for _ in range(10):
         stamp = state(page, "stamp")
         handle.press("PageUp")
         wait_until_new(page, "stamp", stamp)
-    latencies = page.evaluate("window.latencies")
-    print(f"\nslider to picture, {len(latencies)} moves: median {statistics.median(latencies):.0f} ms, "
-          f"slowest {max(latencies):.0f} ms")
+    times_ms = page.evaluate("window.latencies")
+    print(f"\nslider to picture: median {statistics.median(times_ms):.0f} ms, slowest {max(times_ms):.0f} ms")
     page.wait_for_selector(".playground-status:has-text('from setting to picture')")
+    assert complaints == []
 
+
+def test_the_face_plays_in_sync_with_the_sound(app, visit):
+    page, complaints = visit
     check_playback(page)
-    picture(page, folder / "3_played.png")
+    picture(page, app[1] / "3_played.png")
+    assert complaints == []
 
+
+def test_another_emotion_is_another_face(app, visit):
+    page, complaints = visit
     stamp, checksum = state(page, "stamp"), state(page, "checksum")
     page.locator(".widget-dropdown:has-text('emotion') select").select_option("sad")
     wait_until_new(page, "stamp", stamp)
     assert state(page, "checksum") != checksum
-    picture(page, folder / "4_sad.png")
+    picture(page, app[1] / "4_sad.png")
+    assert complaints == []
 
+
+def test_a_broken_sound_file_gets_a_readable_answer_and_leaves_the_face_as_it_was(app, visit):
+    page, complaints = visit
     stamp = state(page, "stamp")
-    broken = {"name": "broken.wav", "mimeType": "audio/wav", "buffer": b"RIFF, but no sound"}
-    upload(page, broken)
+    upload(page, {"name": "broken.wav", "mimeType": "audio/wav", "buffer": b"RIFF, but no sound"})
     message = page.wait_for_selector(".playground-status[role=alert]").inner_text()
     assert "broken.wav" in message and "Traceback" not in message
     assert state(page, "stamp") == stamp
-    picture(page, folder / "5_refused.png")
-    assert page.complaints == []
+    picture(page, app[1] / "5_refused.png")
+    assert complaints == []
 
 
-def test_own_audio_is_animated(app, page):
+def test_own_audio_is_animated(app, visit):
     from player_stand_in import murmur
 
     from lib.player import wav_bytes
 
-    page.goto(app[0])
-    page.wait_for_selector(PLAYER)
+    page, complaints = visit
     stamp = state(page, "stamp")
-    own = {"name": "me.wav", "mimeType": "audio/wav", "buffer": wav_bytes(murmur(1.6))}
-    upload(page, own)
+    upload(page, {"name": "me.wav", "mimeType": "audio/wav", "buffer": wav_bytes(murmur(1.6))})
     wait_until_new(page, "stamp", stamp)
     assert state(page, "frames") == "40"
     check_playback(page)
-    assert page.complaints == []
+    assert complaints == []
 
 
-def test_a_fast_drag_ends_on_the_last_position(app, page):
-    page.goto(app[0])
-    page.wait_for_selector(PLAYER)
+def test_a_fast_drag_ends_on_the_last_position(visit):
+    page, complaints = visit
     handle = page.locator(".noUi-handle")
     handle.focus()
     for key in ["Home", *["PageUp"] * 9, "End"]:
         handle.press(key)
     page.wait_for_selector(".playground-status:has-text('1.30: from setting')")
-    assert page.complaints == []
+    assert complaints == []
 
 
-def test_the_exported_page_works_without_kernel_and_network(app, browser, page):
-    address, folder = app
+def test_the_same_motion_is_shown_on_the_ict_face(app, visit):
+    page, complaints = visit
+    menu, stamp = page.locator(".widget-dropdown:has-text('face') select"), state(page, "stamp")
+    if not menu.count():
+        pytest.skip("the ICT face is not among the assets; see data_manifest.yaml, ict_face_model")
+    menu.select_option("ICT")
+    wait_until_new(page, "stamp", stamp)
+    assert share_of_face(picture(page, app[1] / "6_ict.png")) > 0.15
+    assert complaints == []
+
+
+def test_the_exported_page_works_without_kernel_and_network(app, visit, browser):
+    folder = app[1]
     exported = folder / "results" / "smoke" / "playground.html"
-    if not exported.exists():                                    # written when the notebook is first opened
-        page.goto(address)
-        page.wait_for_selector(PLAYER)
     assert exported.stat().st_size < 5e6
-    page.context.set_offline(True)
-    page.goto(exported.as_uri())
-    page.wait_for_selector(PLAYER)
-    before, checksum = picture(page, folder / "6_exported.png"), state(page, "checksum")
-    assert share_of_face(before) > 0.15
-    page.locator("#level").fill("0")
-    page.wait_for_function("old => document.querySelector('.face-player').dataset.checksum !== old", arg=checksum)
-    assert (np.abs(picture(page) - before).sum(-1) > 30).mean() > 0.002
-    check_playback(page)
-    page.locator("#choice").select_option("sad")
-    page.wait_for_function("() => document.querySelector('.face-player').dataset.stamp.startsWith('sad')")
-    page.set_viewport_size({"width": 420, "height": 900})
-    page.wait_for_function("() => document.querySelector('.face-view').width < 420")
-    picture(page, folder / "7_exported_narrow.png")
-    assert page.complaints == []
+    with opened(browser) as (page, complaints):
+        page.context.set_offline(True)
+        page.goto(exported.as_uri())
+        page.wait_for_selector(PLAYER)
+        before, checksum = picture(page, folder / "7_exported.png"), state(page, "checksum")
+        assert share_of_face(before) > 0.15
+        page.locator("#level").fill("0")
+        wait_until_new(page, "checksum", checksum)
+        assert (np.abs(picture(page) - before).sum(-1) > 30).mean() > 0.002
+        check_playback(page)
+        page.locator("#choice").select_option("sad")
+        page.wait_for_function("() => document.querySelector('.face-player').dataset.stamp.startsWith('sad')")
+        page.set_viewport_size({"width": 420, "height": 900})
+        page.wait_for_function("() => document.querySelector('.face-view').width < 420")
+        picture(page, folder / "8_exported_narrow.png")
+        assert complaints == []
