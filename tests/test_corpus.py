@@ -188,10 +188,9 @@ def test_generation_by_two_workers_equals_synthesis_here_and_runs_once(folder, m
     assert list(made.table.emotion) == ["happy", "sad", "angry", "neutral"]
 
 
-@pytest.mark.parametrize("index_left", [None, "{ cut off"])
-def test_an_interrupted_generation_keeps_what_is_finished_and_mends_the_rest(folder, index_left):
+def test_an_interrupted_generation_keeps_what_is_finished_and_mends_the_rest(folder):
     kept, lost, cut, _ = (clip_path(folder, spec) for spec in FOUR.clips())
-    (folder / "index.json").unlink() if index_left is None else (folder / "index.json").write_text(index_left)
+    (folder / "index.json").write_text("{ cut off")
     lost.unlink()
     cut.write_bytes(cut.read_bytes()[:1000])
     written = kept.stat().st_mtime_ns
@@ -236,13 +235,13 @@ def test_four_clips_equal_the_reference_bit_for_bit_or_within_a_ten_thousandth_o
     reference = json.loads(REFERENCE.read_text())["clips"]
     clips = [synthesise(spec) for spec in REFERENCE_CLIPS]
     identical = all(clip.digest == reference[clip.id]["digest"] for clip in clips)
-    checked = "hashes: bit-identical" if identical else "vertices: within 1e-4 mm (another machine)"
+    checked = "bit-identical clips and vertices" if identical else "vertices within 1e-4 mm only (another machine)"
     record_property("checked", checked)
     if not identical:
-        warnings.warn(f"puppet reference checked by {checked}", stacklevel=1)
-        for clip in clips:
-            np.testing.assert_allclose(sample(clip), reference[clip.id]["vertices_mm"], atol=1e-4, rtol=0)
-    print(f"puppet reference checked by {checked}")
+        warnings.warn(f"puppet reference checked: {checked}", stacklevel=1)
+    for clip in clips:
+        np.testing.assert_allclose(sample(clip), reference[clip.id]["vertices_mm"], atol=1e-4, rtol=0)
+    print(f"puppet reference checked: {checked}")
 
 
 def write_reference() -> None:
