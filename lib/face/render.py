@@ -53,14 +53,16 @@ def _pyvista():
 
 
 class Renderer:
-    """Draws one topology many times: shaded, frontal, long lens; about 10 ms for 384 pixels.
+    """Draws one topology many times: shaded, frontal, long lens.
+
+    A frame of the puppet at 384 pixels takes about 38 ms of one core without a GPU, 19 ms with `smooth_edges` off.
 
     centre (3,) and height in mm choose the part of space seen; yaw and pitch in degrees turn the camera.
     """
 
     def __init__(self, topology: Topology, size: int = 512, *, height_mm: float = 290.0,
                  centre: tuple[float, float, float] = (0.0, 14.0, 20.0), yaw: float = 0.0, pitch: float = 0.0,
-                 background: tuple[float, float, float] = BACKGROUND):
+                 background: tuple[float, float, float] = BACKGROUND, smooth_edges: bool = True):
         pv = _pyvista()
         self.topology, self.size = topology, size
         faces = np.c_[np.full(len(topology.faces), 3), topology.faces].ravel()
@@ -74,7 +76,8 @@ class Renderer:
         self._plotter.add_mesh(self._mesh, scalars="colour", rgb=True, smooth_shading=False, ambient=0.30, diffuse=0.80,
                                specular=0.16, specular_power=18, interpolation="phong", copy_mesh=False)
         self._light(pv)
-        self._plotter.enable_anti_aliasing("msaa", multi_samples=8)
+        if smooth_edges:
+            self._plotter.enable_anti_aliasing("msaa", multi_samples=8)
         self._aim(np.asarray(centre, float), height_mm, np.radians(yaw), np.radians(pitch))
 
     def _light(self, pv) -> None:
