@@ -30,7 +30,7 @@ lab: $(READY)     ## JupyterLab on the notebooks
 	$(PYTHON) -m jupyter lab --notebook-dir=notebooks
 
 play: $(READY)    ## the playground as a page: an emotion slider and a face
-	$(PYTHON) -m voila notebooks/07_playground.ipynb
+	$(PYTHON) -m lib.player_app
 
 fetch: $(READY)   ## open data sets and models, checked by hash; then what is present, absent and why
 	$(PYTHON) -m lib.manifest fetch && $(PYTHON) -m lib.manifest

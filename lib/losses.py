@@ -4,10 +4,16 @@ Conventions: `pred` and `truth` are motion, offsets from the template, (B, T, D)
 (or coefficients of an orthonormal basis of them: distances are the same). All losses return a scalar.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
 
 
 def vertex_mse(pred: Float[Tensor, "b t d"], truth: Float[Tensor, "b t d"]) -> Float[Tensor, ""]:

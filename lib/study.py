@@ -52,6 +52,14 @@ def code_digest(*modules: str) -> str:
     return digest([_meaning(inspect.getsource(importlib.import_module(name))) for name in modules])
 
 
+def weights_digest(model: torch.nn.Module) -> str:
+    """Digest of the weights of a network: what is computed with them is stale when they change."""
+    content = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        content.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
+    return content.hexdigest()[:12]
+
+
 def _meaning(source: str) -> str:
     tree = ast.parse(source)
     for node in ast.walk(tree):

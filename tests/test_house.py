@@ -19,6 +19,10 @@ LIGHT = ("torch", "transformers", "numpy")
 # modules whose very subject is a heavy package; everything else imports it where it is used
 HEAVY = {
     "lib.figures": "draws with matplotlib",
+    "lib.experiments.draw": "its rows are pandas tables",
+    "lib.experiments.eavanet": "its rows are pandas tables",
+    "lib.experiments.eavanet_measures": "its results are pandas tables",
+    "lib.experiments.eavanet_claims": "its results are pandas tables",
     "lib.player_widget": "is an anywidget",
 }
 

@@ -17,7 +17,7 @@ from lib.face.basis import MotionBasis
 from lib.face.topology import Topology
 from lib.paths import CACHE
 from lib.puppet.spec import LAPTOP, SMOKE, ClipSpec, draw_split
-from lib.study import cached_arrays, check_scale, code_digest, digest
+from lib.study import cached_arrays, check_scale, code_digest, digest, weights_digest
 
 FPS = 25
 BASIS_FRAMES = 3000          # frames the basis is fitted on: 40 times its size
@@ -26,7 +26,7 @@ CORPORA = {"smoke": SMOKE, "laptop": LAPTOP, "paper": LAPTOP}
 
 @dataclass(frozen=True)
 class Draw:
-    """The material of one seed. `table` has one row per clip: index, clip, actor, emotion, intensity, sentence, part.
+    """The material of one seed. `table` has one row per clip: position, clip, factors, part.
 
     hidden[i] (2T, C) speech features at 50 Hz, motion[i] (T, K) coefficients, floor[i] (T, K) the same of the part of
     the motion that a listener could know; `part` is train, val, seen (speaker known, sentence not) or unseen (neither).
@@ -54,7 +54,7 @@ class Draw:
 
     def truth(self, index: int) -> np.ndarray:
         """Exact vertices (T, V, 3) in millimetres, blinks and all; not the projection on the basis."""
-        return corpus(self.scale)[index].vertices(FPS)
+        return corpus(self.scale)[self.table.position[index]].vertices(FPS)
 
     def template(self, index: int) -> np.ndarray:
         """Neutral face (V, 3) in millimetres of the clip's speaker."""
@@ -109,15 +109,15 @@ def draw(scale: str, seed: int, emotions: tuple[str, ...], components: int) -> D
     """Everything that seed `seed` draws from the corpus of `scale`, restricted to `emotions`."""
     made, split = corpus(scale), draw_split(CORPORA[scale], seed)
     names = {"test": "unseen", "test_seen": "seen"}
-    table = made.table.assign(part=[split.part(spec) for spec in CORPORA[scale].clips()])
+    table = made.table.rename(columns={"id": "clip"}).drop(columns="seed")
+    table = table.assign(position=table.index, part=[split.part(spec) for spec in made.specs])
     table = table[table.emotion.isin(emotions) & (table.part != "unused")]
     table = table.assign(part=table.part.replace(names)).reset_index(drop=True)
     stored = cached_arrays(_path(scale, seed, emotions, components), lambda: _motion(scale, seed, table, components))
     basis = MotionBasis(stored["directions"], float(stored["scale"]))
     cuts = np.cumsum(stored["frames"])[:-1]
-    specs = CORPORA[scale].clips()
     return Draw(
-        scale, seed, table, tuple(specs[i] for i in table["index"]), _hidden(scale, table, stored["frames"]),
+        scale, seed, table, tuple(made.specs[i] for i in table["position"]), _hidden(scale, table, stored["frames"]),
         np.split(stored["motion"], cuts), np.split(stored["floor"], cuts), basis, _topology(), foundation(scale).name,
     )
 
@@ -129,8 +129,8 @@ def _topology() -> Topology:
 
 
 def _path(scale: str, seed: int, emotions: tuple[str, ...], components: int) -> Path:
-    code = code_digest("lib.face.basis", "lib.puppet.head", "lib.puppet.corpus")
-    return CACHE / "draws" / f"{digest(CORPORA[scale].hash, seed, emotions, components, code)}.npz"
+    face = code_digest("lib.face.basis", *(f"lib.puppet.{name}" for name in ("head", "mesh", "shapes", "proportions")))
+    return CACHE / "draws" / f"{digest(corpus(scale).key, seed, emotions, components, face)}.npz"
 
 
 def _motion(scale: str, seed: int, table: pd.DataFrame, components: int) -> dict[str, np.ndarray]:
@@ -139,7 +139,7 @@ def _motion(scale: str, seed: int, table: pd.DataFrame, components: int) -> dict
     basis = _fit_basis(scale, seed, table, components)
     motion, floor = [], []
     for row in tqdm(table.itertuples(), total=len(table), desc=f"motion of seed {seed}", unit="clip", leave=False):
-        clip, rest = corpus(scale)[row.index], template(row.actor)
+        clip, rest = corpus(scale)[row.position], template(row.actor)
         motion.append(basis.encode(clip.vertices(FPS) - rest))
         floor.append(basis.encode(clip.oracle_vertices(FPS) - rest))
     return {
@@ -154,16 +154,16 @@ def _fit_basis(scale: str, seed: int, table: pd.DataFrame, components: int) -> M
     each = max(1, BASIS_FRAMES // len(rows))
     frames = []
     for row in rows.itertuples():
-        vertices = corpus(scale)[row.index].vertices(FPS) - template(row.actor)
+        vertices = corpus(scale)[row.position].vertices(FPS) - template(row.actor)
         frames.append(vertices[rng.choice(len(vertices), min(each, len(vertices)), replace=False)])
     sample = np.concatenate(frames)
     return MotionBasis.fit(sample.reshape(len(sample), -1), components, seed)
 
 
 def _hidden(scale: str, table: pd.DataFrame, frames: np.ndarray) -> list[np.ndarray]:
-    path = CACHE / "features" / f"{digest(CORPORA[scale].hash, foundation(scale).name)}.npz"
+    path = CACHE / "features" / f"{digest(corpus(scale).key, weights_digest(foundation(scale).encoder))}.npz"
     stored = cached_arrays(path, lambda: _speech_features(scale))
-    return [to_video_rate(stored[str(i)], t) for i, t in zip(table["index"], frames, strict=True)]
+    return [to_video_rate(stored[str(i)], t) for i, t in zip(table["position"], frames, strict=True)]
 
 
 def _speech_features(scale: str) -> dict[str, np.ndarray]:

@@ -162,12 +162,18 @@ def _window(data: Draw, clip: int, length: int, rng: np.random.Generator) -> tup
 
 
 def _partners(data: Draw, clips: np.ndarray, labels: np.ndarray, reference: str) -> list[np.ndarray]:
-    """For every clip those it may take its style from: itself, or the same label by another speaker and sentence."""
+    """For every clip those it may take its style from: itself, or the same label by another speaker and sentence.
+
+    A clip without such a partner (smoke scale only, where a label may have one speaker) is its own reference.
+    """
+    own = [np.array([clip]) for clip in clips]
     if reference == "own":
-        return [np.array([clip]) for clip in clips]
+        return own
     table = data.table.loc[clips]
     actor, sentence = table.actor.to_numpy(), table.sentence.to_numpy()
-    return [clips[(labels == labels[i]) & (actor != actor[i]) & (sentence != sentence[i])] for i in range(len(clips))]
+    crossed = [clips[(labels == label) & (actor != a) & (sentence != s)]
+               for label, a, s in zip(labels, actor, sentence, strict=True)]
+    return [partners if len(partners) else alone for partners, alone in zip(crossed, own, strict=True)]
 
 
 def condition(data: Draw, system: System, speaker: int, emotion: int) -> np.ndarray:
@@ -337,7 +343,7 @@ class EavaNetAnimator:
     def clips(self) -> list[tuple[str, np.ndarray]]:
         """Name and sound (N,) of one unseen clip of every emotion."""
         rows = self.data.rows("unseen").drop_duplicates("emotion")
-        return [(row.clip, corpus(self.data.scale)[row.index].audio) for row in rows.itertuples(index=False)]
+        return [(row.clip, corpus(self.data.scale)[row.position].audio) for row in rows.itertuples(index=False)]
 
     def features(self, audio: np.ndarray) -> np.ndarray:
         """Speech features (2T, C) of a waveform (N,) at 16 kHz; the slow part, so the last ones are kept."""

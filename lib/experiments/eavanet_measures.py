@@ -1,14 +1,15 @@
 """What is measured on the trained systems of paper 004: one table per question, one row per clip (or clip and level).
 
 All tables are functions of (scale, seed), cached by name; they never touch training clips except where a column says
-so. Distances in millimetres unless a name says otherwise. Projections and lip changes are computed on coefficients:
-for a region r with rows D_r of the basis, <a, b>_r = a^T (D_r D_r^T) b, so no mesh has to be built for them.
+so. Distances in millimetres unless a name says otherwise. Projections and lip changes are computed on coefficients.
 
 Achieved intensity of motion y for emotion e on a clip: projection of y - n on the true axis x_e - n,
 
-    achieved = sum_t <y_t - n_t, x_e,t - n_t> / sum_t <x_e,t - n_t, x_e,t - n_t>
+    achieved = sum_t <y_t - n_t, x_e,t - n_t>_r / sum_t <x_e,t - n_t, x_e,t - n_t>_r
 
-with n the exact neutral face and x_e the exact face of full intensity for the same sound; 1 = full true intensity.
+with n the exact neutral face and x_e the exact face of full intensity for the same sound; 1 = full true intensity. The
+region is the upper face: around the mouth an emotion also changes how far speech moves the lips, so that a face which
+does not move at all would seem to express something.
 """
 
 from functools import lru_cache
@@ -17,17 +18,18 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lib.experiments.draw import FPS, Draw, foundation, frames_of, to_video_rate
+from lib.experiments.draw import FPS, Draw, corpus, foundation, frames_of, to_video_rate
 from lib.experiments.eavanet import CODE, EMOTIONS, SIZES, SYSTEMS, Trained, config, material, train, training_speakers
 from lib.metrics import evaluate, vertex_error
 from lib.models.eavanet import EavaNet
+from lib.probes import achieved_intensity, leakage, silhouettes, swap_skill
 from lib.study import cached_table, code_digest, run_folder
 from lib.training import seed_everything
 
 ALPHAS = (0.0, 0.15, 0.3, 0.5, 0.7, 1.0, 1.3)
+FLOOR_STEP = 0.01                # falling steps of achieved intensity below this are rounding of the basis
 CONTROLS = ("control/static-template", "control/mean-motion", "control/shuffled-audio", "control/random-init",
             "control/oracle")
-TEST = ("seen", "unseen")
 MEASURES = "lib.experiments.eavanet_measures"
 
 
@@ -40,7 +42,13 @@ def _cached(scale: str, seed: int, name: str, compute, *settings) -> pd.DataFram
     return cached_table(folder / f"{name}.csv", compute)
 
 
-# Predictions ---------------------------------------------------------------------------------------------------------
+def test_rows(data: Draw) -> pd.DataFrame:
+    """Test clips: seen (BIWI-A: selected speakers, new sentences) and unseen (BIWI-B: new speakers and sentences)."""
+    rows = data.rows("seen", "unseen")
+    return rows[(rows.part == "unseen") | rows.actor.isin(training_speakers(data, SYSTEMS["eavanet"]))]
+
+
+# Predictions ----------------------------------------------------------------------------------------------------------
 
 
 def predict(name: str, data: Draw, clip: int) -> np.ndarray:
@@ -80,13 +88,13 @@ def _untrained(data: Draw) -> Trained:
 
 def _other_audio(data: Draw, clip: int) -> np.ndarray:
     """Features of the next test clip with another sentence, repeated from the start where it is shorter."""
-    rows = data.rows(*TEST).index.to_numpy()
+    rows = test_rows(data).index.to_numpy()
     later = np.roll(rows, -1 - int(np.flatnonzero(rows == clip)[0]))
     other = next(i for i in later if data.table.sentence[i] != data.table.sentence[clip])
     return np.resize(data.hidden[other], (len(data.hidden[clip]), data.audio_width))
 
 
-# Table II and everything per clip ------------------------------------------------------------------------------------
+# Table II and everything per clip -------------------------------------------------------------------------------------
 
 
 def scores(scale: str, seed: int, names: tuple[str, ...] = (*SYSTEMS, *CONTROLS)) -> pd.DataFrame:
@@ -99,7 +107,7 @@ def _scores(scale: str, seed: int, name: str) -> pd.DataFrame:
     from tqdm.auto import tqdm
 
     data = material(scale, seed)
-    rows = data.rows(*TEST)
+    rows = test_rows(data)
     bar = tqdm(rows.itertuples(), total=len(rows), desc=f"measuring {name}, seed {seed}", unit="clip", leave=False)
     return pd.DataFrame([_score(data, name, row) for row in bar])
 
@@ -113,13 +121,13 @@ def _score(data: Draw, name: str, row) -> dict:
     numbers["upper_mm"] = vertex_error(pred[:, upper], truth[:, upper], form="distance").mean()
     if row.emotion != "neutral":
         neutral, full = target(data, clip, "neutral"), target(data, clip, row.emotion)
-        numbers["achieved"] = achieved(coefficients, neutral, full)
-        numbers["achieved_truth"] = achieved(data.floor[clip], neutral, full)
+        numbers["achieved"] = achieved(data, coefficients, neutral, full)
+        numbers["achieved_truth"] = achieved(data, data.floor[clip], neutral, full)
     return {"seed": data.seed, "system": name, "part": row.part, "clip": row.clip, "speaker": row.actor,
             "emotion": row.emotion, "intensity": row.intensity, **numbers}
 
 
-# Intensity -----------------------------------------------------------------------------------------------------------
+# Intensity ------------------------------------------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=4096)
@@ -132,70 +140,75 @@ def _target(scale: str, seed: int, clip: int, emotion: str) -> np.ndarray:
 
 
 def target(data: Draw, clip: int, emotion: str) -> np.ndarray:
-    """Coefficients (T, K) of the exact face of full intensity for the clip's own sound, without what nobody can know."""
+    """Coefficients (T, K) of the exact face of full intensity for the clip's own sound, nuisance left out."""
     return _target(data.scale, data.seed, int(clip), emotion)
 
 
-def achieved(motion: np.ndarray, neutral: np.ndarray, full: np.ndarray) -> float:
-    """Projection of (T, K) motion on the axis from neutral to full intensity; 0 = neutral, 1 = full."""
-    axis = full - neutral
-    return float(((motion - neutral) * axis).sum() / (axis**2).sum())
+def achieved(data: Draw, motion: np.ndarray, neutral: np.ndarray, full: np.ndarray) -> float:
+    """Projection of (T, K) motion on the axis from neutral to full intensity, upper face; 0 = neutral, 1 = full."""
+    return float(achieved_intensity(*(within(data, "upper_face", x) for x in (motion, neutral, full))))
 
 
-def gram(data: Draw, region: str) -> np.ndarray:
-    """(K, K) matrix of inner products of the basis restricted to a region of the face."""
-    rows = data.basis.directions.reshape(len(data.basis.directions), -1, 3)[:, data.topology.regions[region]]
-    flat = rows.reshape(len(rows), -1)
-    return flat @ flat.T
+def within(data: Draw, region: str, motion: np.ndarray) -> np.ndarray:
+    """Motion (T, K) as a vector (T K,) whose inner products are those of the vertices of a region, without a mesh."""
+    return (motion @ _root(data.scale, data.seed, region)).ravel()
+
+
+@lru_cache(maxsize=32)
+def _root(scale: str, seed: int, region: str) -> np.ndarray:
+    """R (K, K) with R R^T = D_r D_r^T, D_r the rows of the basis that belong to the region."""
+    data = material(scale, seed)
+    vertices = data.basis.directions.reshape(len(data.basis.directions), -1, 3)[:, data.topology.regions[region]]
+    flat = vertices.reshape(len(vertices), -1).astype(np.float64)
+    values, vectors = np.linalg.eigh(flat @ flat.T)
+    return vectors * np.sqrt(values.clip(0))
 
 
 def control_curves(
     scale: str, seed: int, names: tuple[str, ...] = ("eavanet", "eavanet/full-intensity")
 ) -> pd.DataFrame:
-    """Achieved intensity for every alpha of `ALPHAS`, emotion and test clip, with cross-talk on lips and other emotions.
+    """Achieved intensity for every alpha of `ALPHAS`, emotion and test clip; cross-talk on lips and other emotions.
 
     lips    share of the change from alpha 0 that moves the lips in another way than the true emotion does
     others  largest share of the change that lies along the axis of another emotion, beyond what true faces share
     """
     return _cached(scale, seed, "control", lambda: pd.DataFrame(
-        [row for name in names for clip in material(scale, seed).rows(*TEST).index
+        [row for name in names for clip in test_rows(material(scale, seed)).index
          for emotion in EMOTIONS[1:] for row in _curve(material(scale, seed), name, clip, emotion)]), names)
 
 
 def _curve(data: Draw, name: str, clip: int, emotion: str) -> list[dict]:
-    trained, lips = train(data.scale, data.seed, name), gram(data, "lips")
+    trained = train(data.scale, data.seed, name)
     faces = [trained.predict(data.hidden[clip], trained.id_for(clip), emotion, alpha) for alpha in ALPHAS]
     neutral, full = target(data, clip, "neutral"), target(data, clip, emotion)
     row = data.table.loc[clip]
     return [{"seed": data.seed, "system": name, "part": row.part, "clip": row.clip, "speaker": row.actor,
-             "emotion": emotion, "alpha": alpha, "achieved": achieved(face, neutral, full),
-             "lips": _lip_crosstalk(face - faces[0], full - neutral, lips),
+             "emotion": emotion, "alpha": alpha, "achieved": achieved(data, face, neutral, full),
+             "lips": _lip_crosstalk(data, face - faces[0], full - neutral),
              "others": _emotion_crosstalk(data, clip, emotion, face - faces[0])}
             for alpha, face in zip(ALPHAS, faces, strict=True)]
 
 
-def _lip_crosstalk(change: np.ndarray, axis: np.ndarray, lips: np.ndarray) -> float:
-    along = np.einsum("tk,kl,tl->", change, lips, axis) / max(np.einsum("tk,kl,tl->", axis, lips, axis), 1e-12)
-    beside = change - along * axis
-    return float(np.sqrt(np.einsum("tk,kl,tl->", beside, lips, beside) / max((change**2).sum(), 1e-12)))
+def _lip_crosstalk(data: Draw, change: np.ndarray, axis: np.ndarray) -> float:
+    moved, wanted = within(data, "lips", change), within(data, "lips", axis)
+    beside = moved - (moved @ wanted) / max(wanted @ wanted, 1e-12) * wanted
+    return float(np.linalg.norm(beside) / max(np.linalg.norm(change), 1e-6))
 
 
 def _emotion_crosstalk(data: Draw, clip: int, emotion: str, change: np.ndarray) -> float:
-    neutral, axis = target(data, clip, "neutral"), target(data, clip, emotion) - target(data, clip, "neutral")
-    shares = []
-    for other in set(EMOTIONS[1:]) - {emotion}:
-        across = target(data, clip, other) - neutral
-        across = across - (across * axis).sum() / (axis**2).sum() * axis              # what only the other emotion does
-        shares.append(abs((change * across).sum()) / np.sqrt(max((across**2).sum() * (change**2).sum(), 1e-12)))
-    return float(max(shares))
+    axes = {e: within(data, "upper_face", target(data, clip, e) - target(data, clip, "neutral")) for e in EMOTIONS[1:]}
+    moved, own = within(data, "upper_face", change), axes.pop(emotion)
+    beside = [other - (other @ own) / (own @ own) * own for other in axes.values()]      # what only the other does
+    sizes = [max(np.linalg.norm(x) * np.linalg.norm(moved), 1e-6) for x in beside]
+    return float(max(abs(moved @ x) / size for x, size in zip(beside, sizes, strict=True)))
 
 
-# Style embeddings ----------------------------------------------------------------------------------------------------
+# Style embeddings -----------------------------------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=32)
 def styles(scale: str, seed: int, name: str) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
-    """Rows, style embeddings (N, d) and token weights (N, heads, tokens) of all clips of the draw, training ones too."""
+    """Rows, style embeddings (N, d), token weights (N, heads, tokens) of all clips of the draw, training included."""
     data, trained = material(scale, seed), train(scale, seed, name)
     pairs = [trained.style(clip) for clip in data.table.index]
     known = data.table.actor.isin(trained.speakers)
@@ -203,11 +216,11 @@ def styles(scale: str, seed: int, name: str) -> tuple[pd.DataFrame, np.ndarray, 
     return table, np.stack([style for style, _ in pairs]), np.stack([weights for _, weights in pairs])
 
 
-def swap_skill(scale: str, seed: int, name: str) -> pd.DataFrame:
-    """Skill of taking the style from another clip: error against the exact face with that clip's emotion (protocol 8).
+def swaps(scale: str, seed: int, name: str) -> pd.DataFrame:
+    """Skill of taking the style from another clip, protocol section 8: 0 = no better than the clip's own style.
 
-    For every unseen clip A and the next clip B of another emotion by another speaker: content of A, style of B, compared
-    with the exact face of A's sound under B's emotion and intensity; 0 = no better than A's own style.
+    For every unseen clip A and a clip B of another emotion, speaker and sentence: content of A, style of B, compared
+    with the exact face of A's sound under B's emotion and intensity.
     """
     return _cached(scale, seed, f"swap-{name.replace('/', '-')}", lambda: _swaps(scale, seed, name))
 
@@ -215,19 +228,24 @@ def swap_skill(scale: str, seed: int, name: str) -> pd.DataFrame:
 def _swaps(scale: str, seed: int, name: str) -> pd.DataFrame:
     from lib.puppet.corpus import counterfactual
 
-    data, trained = material(scale, seed), train(scale, seed, name)
-    rows, out = data.rows("unseen"), []
-    for a in rows.index:
-        differs = [rows[factor] != rows[factor][a] for factor in ("emotion", "actor", "sentence")]
-        others = rows.index[np.logical_and.reduce(differs)]
-        b = others[a % len(others)]
+    data, trained, out = material(scale, seed), train(scale, seed, name), []
+    for a in data.rows("unseen").index:
+        b = _unlike(data, a)
         exact = counterfactual(data.specs[a], face_only=True, emotion=data.table.emotion[b],
                                intensity=float(data.table.intensity[b]))
         truth = data.basis.encode(exact.oracle_vertices(FPS) - data.template(a))
         swapped, kept = (_decode_with(trained, a, style) for style in (b, a))
         out.append({"seed": seed, "system": name, "clip": data.table["clip"][a], "speaker": data.table.actor[a],
-                    "swap_skill": 1 - np.square(swapped - truth).sum() / np.square(kept - truth).sum()})
+                    "swap_skill": swap_skill([swapped], [truth], [kept])[0]})
     return pd.DataFrame(out)
+
+
+def _unlike(data: Draw, clip: int) -> int:
+    """An unseen clip of another emotion, speaker and sentence; which one depends on the clip alone."""
+    rows = data.rows("unseen")
+    differs = [rows[factor] != rows[factor][clip] for factor in ("emotion", "actor", "sentence")]
+    others = rows.index[np.logical_and.reduce(differs)]
+    return int(others[clip % len(others)])
 
 
 @torch.no_grad()
@@ -239,7 +257,49 @@ def _decode_with(trained: Trained, clip: int, reference: int) -> np.ndarray:
     return trained.model.decode(hidden, speaker, style, len(data.motion[clip]))[0].numpy()
 
 
-# Prosody apart from expression ---------------------------------------------------------------------------------------
+LEAKS = ("eavanet", "eavanet/no-intercross", "eavanet/no-ce", "eavanet/contrastive", "eavanet/noisy-labels")
+
+
+def style_leakage(scale: str, seed: int) -> pd.DataFrame:
+    """What probes read from the style embeddings of held-out clips (parts val, seen, unseen): one row per probe.
+
+    Factors emotion, speaker, sentence and speaking rate; the ceiling is a probe on embedding and mean motion joined.
+    """
+    return _cached(scale, seed, "leakage", lambda: pd.concat(
+        [_leaks(scale, seed, name).assign(seed=seed, system=name) for name in LEAKS], ignore_index=True))
+
+
+def _leaks(scale: str, seed: int, name: str) -> pd.DataFrame:
+    table, style, _ = styles(scale, seed, name)
+    held_out = (table.part != "train").to_numpy()
+    rows, data = table[held_out], material(scale, seed)
+    pooled = np.stack([np.concatenate([m.mean(0), m.std(0)]) for m in data.motion])[held_out]
+    phones = np.array([len(corpus(scale)[i].phonemes) for i in rows.position]) / rows.seconds.to_numpy()
+    factors = {"emotion": rows.emotion.to_numpy(str), "speaker": rows.actor.to_numpy(str),
+               "sentence": rows.sentence.to_numpy(str), "rate": phones.astype(float)}
+    groups = {"speaker": rows.actor.to_numpy(str), "sentence": rows.sentence.to_numpy(str)}
+    return leakage({"style": style[held_out]}, factors, groups, seed=seed, reference=pooled, folds=2)
+
+
+def token_distances(scale: str, seed: int, name: str = "eavanet") -> pd.DataFrame:
+    """Mean total variation distance (0..1) of token weights between unseen clips of other and of the same emotion."""
+    table, _, weights = styles(scale, seed, name)
+    unseen = (table.part == "unseen").to_numpy()
+    shares, emotion = weights[unseen], table.emotion[unseen].to_numpy()
+    distance = np.abs(shares[:, None] - shares[None]).sum(-1).mean(-1) / 2               # (N, N), mean over heads
+    same = emotion[:, None] == emotion[None]
+    others = ~np.eye(len(same), dtype=bool)
+    return pd.DataFrame([{"seed": seed, "within": distance[same & others].mean(), "between": distance[~same].mean()}])
+
+
+def style_silhouettes(scale: str, seed: int, name: str = "eavanet") -> dict[str, float]:
+    """Silhouette of the style embeddings of unseen clips, grouped by emotion and by speaker."""
+    table, style, _ = styles(scale, seed, name)
+    unseen = (table.part == "unseen").to_numpy()
+    return silhouettes(style[unseen], {"emotion": table.emotion[unseen], "speaker": table.actor[unseen]})
+
+
+# Prosody apart from expression ----------------------------------------------------------------------------------------
 
 
 def prosody_apart(scale: str, seed: int, names: tuple[str, ...]) -> pd.DataFrame:
@@ -303,7 +363,7 @@ def judges(scale: str):
     return tuple(seen(judge) for judge in trained_judges(scale))
 
 
-# Reach in time -------------------------------------------------------------------------------------------------------
+# Reach in time --------------------------------------------------------------------------------------------------------
 
 
 def reach(
@@ -330,3 +390,34 @@ def _felt(data: Draw, name: str, clip: int) -> dict:
     at = change[away <= 0.08].mean()
     return {"seed": data.seed, "system": name, "clip": data.table["clip"][clip], "speaker": data.table.actor[clip],
             "near": change[(away >= 0.1) & (away <= 0.3)].mean() / at, "far": change[away > 1].mean() / at}
+
+
+# Time -----------------------------------------------------------------------------------------------------------------
+
+TIMED = {  # runs, and per call families and seconds of audio; published sizes but for smoke
+    "smoke": (2, ((("faceformer", "eavanet"), (0.5, 1.0, 2.0)), (("codetalker",), (0.5, 1.0)))),
+    "laptop": (3, ((("faceformer", "eavanet"), (1.0, 2.0, 4.0, 8.0)), (("codetalker",), (2.0, 4.0)))),
+    "paper": (12, ((("faceformer", "eavanet", "codetalker"), (1.0, 2.0, 4.0, 8.0, 16.0)),)),
+}
+
+
+def timings(scale: str) -> pd.DataFrame:
+    """Seconds per synthesis by system, length and run (models rebuilt for every run): the rows of lib.bench, and `run`.
+
+    Random weights of published size (toy sizes at smoke scale); two CPU threads, speech encoder included.
+    """
+    from lib import bench
+
+    def measure() -> pd.DataFrame:
+        from tqdm.auto import tqdm
+
+        runs, calls = TIMED[scale]
+        sizes = bench.TINY if scale == "smoke" else bench.PUBLISHED
+        bar = tqdm([(run, *call) for run in range(runs) for call in calls], desc="timing", unit="call", leave=False)
+        tables = [bench.bench(families, lengths, 3, sizes=sizes, row_s=2.0, limit_s=90.0).assign(run=run)
+                  for run, families, lengths in bar]
+        return pd.concat(tables, ignore_index=True).rename(columns={"median_s": "seconds"})
+
+    models = ("lib.models.eavanet", "lib.models.faceformer", "lib.models.codetalker")
+    key = code_digest("lib.bench", "lib.models.parts", *models)
+    return cached_table(run_folder("eavanet", "timing", scale, TIMED[scale], key) / "timing.csv", measure)

@@ -7,12 +7,17 @@ constant (the part of the truth outside the span), so the gradient of A is the s
 is measured by `residual` and is part of the oracle floor of every table.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float
 
 from lib.errors import InputError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,7 @@ class MotionBasis:
     scale: float
 
     @classmethod
-    def fit(cls, motion: Float[np.ndarray, "n d"], components: int, seed: int = 0) -> "MotionBasis":
+    def fit(cls, motion: Float[np.ndarray, "n d"], components: int, seed: int = 0) -> MotionBasis:
         """Principal directions (not centred: zero motion keeps coefficient zero) of frames of motion in millimetres.
 
         Raises InputError when there are fewer frames than components.

@@ -18,13 +18,18 @@ gate "separate" (filter and gate 256 to 512 each) | "split" (one 256 to 512 conv
 lstm_width per direction 256 | 128; keys "tokens" (projected tokens, GST-Tacotron) | "free" (a trained matrix K).
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
-from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from lib.errors import InputError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
 
 NEUTRAL = 0
 ALIGNMENTS = {"k4s2p1": (2, 1), "k4s2p2": (2, 2), "printed": (1, 2)}  # stride, padding of the kernel-4 convolution
@@ -181,7 +186,7 @@ class AutoregressiveDecoder(nn.Module):
             window = torch.cat([window, now], dim=1)
             y = window.mT
             for unit in self.units:
-                y = unit(y, causal=True)                                                   # one frame is left in the end
+                y = unit(y, causal=True)                                                  # one frame is left at the end
             last, state = self.lstm(y.mT, state)
             outputs.append(last)
             window = window[:, 1:]
