@@ -16,7 +16,7 @@ from lib import printed
 from lib.bench import RELEASED
 from lib.claims import Check, Claim, Evidence, by_id
 from lib.experiments import eavanet_measures as measures
-from lib.experiments.eavanet import SYSTEMS
+from lib.experiments.eavanet import SWEEP, SYSTEMS
 from lib.probes import control_curve
 from lib.stats import interval, nested, seed_table
 
@@ -40,11 +40,14 @@ class Results:
     prosody: pd.DataFrame
     reach: pd.DataFrame
     tokens: pd.DataFrame
-    timing: pd.DataFrame
+    timing: pd.DataFrame | None
 
 
-def gather(scale: str, seeds: Sequence[int]) -> Results:
-    """Train and measure whatever is not in the cache yet, seed by seed."""
+def gather(scale: str, seeds: Sequence[int], *, timed: bool = True) -> Results:
+    """Train and measure whatever is not in the cache yet, seed by seed.
+
+    `timed` False leaves the timing out: it means something only while nothing else runs on the machine.
+    """
     def over_seeds(measure) -> pd.DataFrame:
         return pd.concat([measure(scale, seed) for seed in seeds], ignore_index=True)
 
@@ -53,7 +56,7 @@ def gather(scale: str, seeds: Sequence[int]) -> Results:
         over_seeds(measures.style_leakage),
         over_seeds(lambda *at: pd.concat([measures.swaps(*at, n) for n in ("eavanet", "eavanet/no-intercross")])),
         over_seeds(lambda *at: measures.prosody_apart(*at, JUDGED)), over_seeds(measures.reach),
-        over_seeds(measures.token_distances), measures.timings(scale),
+        over_seeds(measures.token_distances), measures.timings(scale) if timed else None,
     )
 
 
@@ -165,12 +168,17 @@ def against_truth(results: Results, claim: Claim) -> list[Evidence]:
                      note="proxy: upper-face skill minus that of the truth")]
 
 
-def speed(timing: pd.DataFrame, claim: Claim, slow: str, wanted: float) -> list[Evidence]:
+NOT_TIMED = "not timed: runs of one seed share the machine"
+
+
+def speed(timing: pd.DataFrame | None, slow: str, wanted: float) -> list[Evidence]:
     """eavanet-06 and -07 at the longest length up to 4 s: log ratio to the released procedure, encoder included.
 
     A "seed" is one timed run of each, in turn; the paper's hardware and unstated protocol differ.
     """
-    length = timing.audio_s[timing.audio_s <= 4].max()
+    if timing is None:
+        return [Evidence("rtf", missing=NOT_TIMED)]
+    length = timing.audio_s[(timing.system == slow) & (timing.audio_s <= 4) & timing.seconds.notna()].max()
     runs = timing[timing.audio_s == length].pivot(index="run", columns="system", values="seconds")
     ratio = np.log(runs[slow] / runs["EavaNet"]).dropna()
     checks = [Check(f"ratio of at least {wanted:g}", bool(np.exp(ratio.median()) >= wanted),
@@ -181,8 +189,10 @@ def speed(timing: pd.DataFrame, claim: Claim, slow: str, wanted: float) -> list[
     return [Evidence("rtf", seed_table(ratio), checks=tuple(checks), note=f"{length:g} s of audio, two CPU threads")]
 
 
-def growth(timing: pd.DataFrame) -> list[Evidence]:
+def growth(timing: pd.DataFrame | None) -> list[Evidence]:
     """eavanet-08: exponents of time without the speech encoder, share of the LSTM, and the autoregressive twin."""
+    if timing is None:
+        return [Evidence(column, missing=NOT_TIMED) for column in ("exponent", "blstm_share")]
     slopes = exponents(timing)
     released, own = slopes[FACEFORMER], slopes["EavaNet"]
     twin = _last(timing, "EavaNet, autoregressive twin") / _last(timing, "EavaNet")
@@ -395,8 +405,8 @@ def evidence(results: Results, claims: Sequence[Claim]) -> dict[str, list[Eviden
     found = {
         1: table_two(results, claim(1), "faceformer"), 2: table_two(results, claim(2), "codetalker"),
         3: against_truth(results, claim(3)), 4: viewers(results, claim(4), "faceformer"),
-        5: viewers(results, claim(5), "codetalker"), 6: speed(timed, claim(6), FACEFORMER, 7),
-        7: speed(timed, claim(7), CODETALKER, 80), 8: growth(timed), 9: strength(results, claim(9)),
+        5: viewers(results, claim(5), "codetalker"), 6: speed(timed, FACEFORMER, 7),
+        7: speed(timed, CODETALKER, 80), 8: growth(timed), 9: strength(results, claim(9)),
         10: intensity(results), 11: clusters(results), 12: crossing(results), 13: cross_entropy(results),
         14: selection(results), 15: stronger_than_truth(results), 16: carries_over(results),
         17: without_prosody(results), 18: context(results),
@@ -425,3 +435,45 @@ def _with_interval(column: str, values: pd.Series) -> dict[str, float]:
         return {column: float(data.seed_means.mean()), f"{column} low": np.nan, f"{column} high": np.nan}
     found = interval(data, planned=12, rng=np.random.default_rng(0))
     return {column: found.mean, f"{column} low": found.low, f"{column} high": found.high}
+
+
+def interval_rows(results: Results, part: str, systems: Sequence[str], metric: str) -> pd.DataFrame:
+    """system, mean, low, high and the seeds' means of a metric: what figures.dots_with_intervals draws."""
+    return pd.DataFrame([_drawn(name, rows_of(results.scores, name, part)[metric]) for name in systems])
+
+
+def advantage_rows(results: Results, variants: Sequence[str], metric: str, part: str) -> pd.DataFrame:
+    """The same for the advantage of the full model over variants, in skill."""
+    tables = {name: advantage(results.scores, "eavanet", name, metric, part) for name in variants}
+    return pd.DataFrame([_drawn(name, d.set_index(["seed", "speaker", "clip"]).value) for name, d in tables.items()])
+
+
+def _drawn(system: str, values: pd.Series) -> dict:
+    found = _with_interval("mean", values)
+    low, high = (found["mean"] if np.isnan(found[f"mean {end}"]) else found[f"mean {end}"] for end in ("low", "high"))
+    return {"system": system, "mean": found["mean"], "low": low, "high": high,
+            "seeds": nested(_values(values)).seed_means.tolist()}
+
+
+def ablation_table(results: Results, variants: Sequence[str]) -> pd.DataFrame:
+    """Advantage of the full model over each variant, in skill, with 95 % intervals: lips seen, upper face unseen."""
+    places = {"lips, seen": ("lve_mm", "seen"), "lips, unseen": ("lve_mm", "unseen"),
+              "upper, unseen": ("upper_mm", "unseen")}
+    rows = {name: {"variant": name} for name in variants}
+    for label, (metric, part) in places.items():
+        for row in advantage_rows(results, variants, metric, part).itertuples():
+            rows[row.system] |= {label: row.mean, f"{label} low": row.low, f"{label} high": row.high}
+    return pd.DataFrame(rows.values())
+
+
+def sweep_table(scale: str, seed: int) -> pd.DataFrame:
+    """Weight of the cross-entropy term in both loss scales, one seed: errors and emotion read from the embedding."""
+    names = {"eavanet/no-ce": (0.0, "mse"), "eavanet": (SYSTEMS["eavanet"].ce_weight, "mse")}
+    names |= {name: (system.ce_weight, system.vertex_loss) for name, system in SWEEP.items()}
+    rows = []
+    for name, (weight, loss) in names.items():
+        scored = measures.scores(scale, seed, (name,)).query("part == 'unseen'")
+        emotion = measures.leaks(scale, seed, name).query("factor == 'emotion'").value.max()
+        rows.append({"vertex loss": loss, "weight": weight, "emotion_probe": emotion, "lve_mm": scored.lve_mm.mean(),
+                     "upper_mm": scored.upper_mm.mean(), "achieved": scored.achieved.mean()})
+    return pd.DataFrame(rows).sort_values(["vertex loss", "weight"])

@@ -266,10 +266,11 @@ def style_leakage(scale: str, seed: int) -> pd.DataFrame:
     Factors emotion, speaker, sentence and speaking rate; the ceiling is a probe on embedding and mean motion joined.
     """
     return _cached(scale, seed, "leakage", lambda: pd.concat(
-        [_leaks(scale, seed, name).assign(seed=seed, system=name) for name in LEAKS], ignore_index=True))
+        [leaks(scale, seed, name).assign(seed=seed, system=name) for name in LEAKS], ignore_index=True))
 
 
-def _leaks(scale: str, seed: int, name: str) -> pd.DataFrame:
+def leaks(scale: str, seed: int, name: str) -> pd.DataFrame:
+    """Every probe of every factor for one system's style embeddings."""
     table, style, _ = styles(scale, seed, name)
     held_out = (table.part != "train").to_numpy()
     rows, data = table[held_out], material(scale, seed)
@@ -279,6 +280,16 @@ def _leaks(scale: str, seed: int, name: str) -> pd.DataFrame:
                "sentence": rows.sentence.to_numpy(str), "rate": phones.astype(float)}
     groups = {"speaker": rows.actor.to_numpy(str), "sentence": rows.sentence.to_numpy(str)}
     return leakage({"style": style[held_out]}, factors, groups, seed=seed, reference=pooled, folds=2)
+
+
+def flatten(points: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+    """Two-dimensional maps (N, 2) of embeddings (N, d): PCA, and t-SNE as in the paper's Fig. 2."""
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
+    perplexity = min(30.0, (len(points) - 1) / 3)
+    return {"PCA": PCA(2, random_state=seed).fit_transform(points),
+            "t-SNE": TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(points)}
 
 
 def token_distances(scale: str, seed: int, name: str = "eavanet") -> pd.DataFrame:
