@@ -74,6 +74,10 @@ def cut_to_truth(pred, truth) -> np.ndarray:
 
 # Vertices -------------------------------------------------------------------------------------------------------------
 
+def _squared_length(vectors: np.ndarray) -> np.ndarray:
+    return np.einsum("...i,...i->...", vectors, vectors)             # several times faster than square().sum(-1)
+
+
 def lip_vertex_error(pred, truth, lips, *, squared: bool = False) -> np.ndarray:
     """Largest lip-vertex distance of every frame (LVE), (T,), in the unit of the input.
 
@@ -84,7 +88,7 @@ def lip_vertex_error(pred, truth, lips, *, squared: bool = False) -> np.ndarray:
     """
     pred, truth = validate(pred, truth)
     lips = region_indices(lips, truth.shape[1])
-    worst = np.square(pred[:, lips] - truth[:, lips]).sum(-1).max(-1)
+    worst = _squared_length(pred[:, lips] - truth[:, lips]).max(-1)
     return worst if squared else np.sqrt(worst)
 
 
@@ -102,9 +106,8 @@ def vertex_error(pred, truth, *, form: str = "squared") -> np.ndarray:
         coordinate   squared / 3, the mean squared coordinate
     """
     pred, truth = validate(pred, truth)
-    square = np.square(pred - truth).sum(-1)
-    forms = {"squared": square, "coordinate": square / 3, "distance": np.sqrt(square)}
-    return _choose(forms, form, "form").mean(-1)
+    forms = {"squared": lambda x: x, "coordinate": lambda x: x / 3, "distance": np.sqrt}
+    return _choose(forms, form, "form")(_squared_length(pred - truth)).mean(-1)
 
 
 def motion_spread(vertices, template, region, *, squared: bool = True) -> np.ndarray:
@@ -113,7 +116,7 @@ def motion_spread(vertices, template, region, *, squared: bool = True) -> np.nda
     if vertices.ndim != 3 or template.shape != vertices.shape[1:]:
         raise InputError(f"metric: template {template.shape} does not fit vertices {vertices.shape}")
     region = region_indices(region, vertices.shape[1])
-    motion = np.square(vertices[:, region] - template[region]).sum(-1)
+    motion = _squared_length(vertices[:, region] - template[region])
     return (motion if squared else np.sqrt(motion)).std(0)
 
 
