@@ -15,7 +15,7 @@ sys.path.insert(0, workflow.basedir)
 from lib import notebooks, paths
 
 SCALE = config.get("scale", "laptop")
-SEEDS = config.get("seeds") or {"smoke": [0], "laptop": [0, 1, 2], "paper": list(range(20))}[SCALE]
+SEEDS = config.get("seeds") or {"smoke": [0], "laptop": [0, 1, 2, 3], "paper": list(range(20))}[SCALE]
 STAMPS = paths.CACHE / "workflow" / SCALE
 FIRST, LAST = "00", "06"                # before the papers; from here on notebooks read results
 NAMES = notebooks.names()
