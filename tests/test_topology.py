@@ -73,3 +73,17 @@ def test_a_missing_asset_is_named_with_its_remedy(monkeypatch, tmp_path):
 
     with pytest.raises(AssetMissing, match="ict_face_model.*STUDY_DATA"):
         IctFace()
+
+
+def test_ict_has_brows_and_lips_painted_on_its_skin_and_only_the_roots_of_its_upper_lashes():
+    needs("ict_face_model")
+    from lib.face.ict import ict_face
+
+    face = ict_face()
+    brows, lips = face.topology.tints["brows"], face.topology.tints["lips"]
+    landmarks = face.mean[face.topology.landmarks]
+    assert 0.4 * brows.sum() < brows[face.mean[:, 0] > 0].sum() < 0.6 * brows.sum()
+    assert face.mean[brows > 0.5, 1].min() > landmarks[36:48, 1].max() and lips[face.topology.landmarks[51]] >= 0.4
+    lashes = face.topology.parts["lashes"]
+    seen = np.intersect1d(face.topology.faces, lashes)
+    assert 50 < len(seen) < 0.5 * len(lashes) and np.ptp(face.mean[seen, 2]) < np.ptp(face.mean[lashes, 2])

@@ -23,6 +23,10 @@ _PARTS = {"skin": (0, 11248), "mouth": (11248, 13294), "lid_edge": (13294, 14062
           "teeth": (17039, 21451), "sclera": (21451, 24591), "lashes": (25351, 26719)}
 # transparent shells over the eyes and the lower lash cards: they need transparency to look right
 HIDDEN = ((24591, 25351), (25693, 26035), (26377, 26719))
+LASH_MM = 2.2                                  # of the opaque upper lash cards only the roots are drawn, as a lash line
+PUPIL_MM, IRIS_MM = 2.2, 5.6
+FADE_MM = 2.4                                  # width over which lips and brows pass into skin
+BROW_DROP_MM, BROW_MM, BROW_TAPER = 4.0, 4.2, 0.55    # below the landmarks (its upper rim); half width; share lost
 _SPLIT = ("browInnerUp", "cheekPuff")
 
 
@@ -55,7 +59,8 @@ class IctFace:
                 shapes[k] += deltas[names.index(part)]
         self._moving = np.where(np.abs(shapes).max((0, 2)) > 0)[0]                     # the rest costs nothing
         self._shapes = np.ascontiguousarray(shapes[:, self._moving].reshape(len(ARKIT), -1))
-        self.topology = _topology(self.mean, quads, np.array(meta["idx_to_landmark_verts"], np.int32))
+        pupils = np.abs([deltas[names.index(f"PupilDilate_{side}")] for side in "LR"]).max((0, 2))
+        self.topology = _topology(self.mean, quads, np.array(meta["idx_to_landmark_verts"], np.int32), pupils)
 
     def vertices(self, rig: np.ndarray, pose: np.ndarray | None = None) -> np.ndarray:
         """Vertices (T, 26719, 3) in mm for rig curves (T, 52) and head pose (T, 3)."""
@@ -67,9 +72,12 @@ class IctFace:
         return x
 
 
-def _topology(p: np.ndarray, quads: np.ndarray, landmarks: np.ndarray) -> Topology:
-    """Triangles of the quads, regions by geometry of the neutral face, landmarks of the model."""
-    quads = quads[~np.any([((quads >= a) & (quads < b)).any(1) for a, b in HIDDEN], axis=0)]
+def _topology(p: np.ndarray, quads: np.ndarray, landmarks: np.ndarray, pupils: np.ndarray) -> Topology:
+    """Triangles of the quads, regions by geometry of the neutral face, landmarks of the model.
+
+    `pupils` (V,) is how far the shape that dilates the pupils moves each vertex.
+    """
+    quads = quads[_drawn(p, quads)]
     four = quads[quads[:, 3] >= 0]
     faces = np.concatenate([quads[:, :3], four[:, [0, 2, 3]]]).astype(np.int32)
     skin = np.arange(SKIN)
@@ -80,17 +88,60 @@ def _topology(p: np.ndarray, quads: np.ndarray, landmarks: np.ndarray) -> Topolo
                "front": skin[:NARROW_FACE]}
     parts = {name: np.arange(*span) for name, span in _PARTS.items()}
     parts["lips"] = regions["lips"]
-    parts |= _irises(p, parts["sclera"])
+    parts |= _irises(p, parts["sclera"], pupils)
     unit = float(np.sqrt(surface_area(p, faces[(faces < SKIN).all(1)])))
-    return Topology("ict", faces, regions, landmarks, unit, parts)
+    return Topology("ict", faces, regions, landmarks, unit, parts, _tints(p, landmarks))
 
 
-def _irises(p: np.ndarray, balls: np.ndarray) -> dict[str, np.ndarray]:
-    """Iris and pupil: front vertices of the eyeballs within 6.2 and 2.4 mm of their axes."""
+def _drawn(p: np.ndarray, quads: np.ndarray) -> np.ndarray:
+    """Which quads (Q,) can be seen: not the hidden parts, and of the upper lashes what is close to a lid."""
+    from scipy.spatial import cKDTree
+
+    first, last = _PARTS["lashes"]
+    lids = cKDTree(np.concatenate([p[:SKIN], p[slice(*_PARTS["lid_edge"])]]))
+    away = np.zeros(len(p) + 1, bool)                                 # one more: the -1 of triangles stands for it
+    away[first:last] = lids.query(p[first:last])[0] > LASH_MM
+    for a, b in HIDDEN:
+        away[a:b] = True
+    return ~away[quads].any(1)
+
+
+def _tints(p: np.ndarray, landmarks: np.ndarray) -> dict[str, np.ndarray]:
+    """Lips within their outline and brows along theirs, fading over FADE_MM; weights (V,), zero off the skin."""
+    lips, brows = np.zeros(len(p), np.float32), np.zeros(len(p), np.float32)
+    outline = _dense(p[landmarks[[*range(48, 60), 48]], :2])
+    away = _distance(p[:SKIN, :2], outline)[0] * np.where(_inside_lips(p[:SKIN], p[landmarks]), 1, -1)
+    lips[:SKIN] = np.clip(0.5 + away / FADE_MM, 0, 1)
+    for outer_to_inner in (range(17, 22), range(26, 21, -1)):
+        line = _dense(p[landmarks[list(outer_to_inner)], :2] - [0, BROW_DROP_MM])
+        away, along = _distance(p[:SKIN, :2], line)
+        half = BROW_MM * (1 - BROW_TAPER * (1 - along))
+        front = p[:SKIN, 2] > p[landmarks[17], 2] - 8
+        brows[:SKIN] = np.maximum(brows[:SKIN], front * np.clip(0.5 + (half - away) / FADE_MM, 0, 1))
+    return {"lips": lips, "brows": brows}
+
+
+def _dense(corners: np.ndarray, points: int = 200) -> np.ndarray:
+    """Points (N, 2) along the line through the corners."""
+    at = np.linspace(0, len(corners) - 1, points)
+    return np.stack([np.interp(at, np.arange(len(corners)), corners[:, k]) for k in range(2)], 1)
+
+
+def _distance(q: np.ndarray, line: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distance (N,) of points (N, 2) from a dense line, and how far along it (0..1) the closest point is."""
+    from scipy.spatial import cKDTree
+
+    away, index = cKDTree(line).query(q)
+    return away, index / (len(line) - 1)
+
+
+def _irises(p: np.ndarray, balls: np.ndarray, pupils: np.ndarray) -> dict[str, np.ndarray]:
+    """Iris and pupil: front vertices of the eyeballs about the middle of what moves when the pupils dilate."""
     q = np.abs(p[balls])
-    centre = (q.min(0) + q.max(0)) / 2
-    off = np.where(p[balls, 2] > centre[2], np.linalg.norm((q - centre)[:, :2], axis=1), np.inf)
-    return {"iris": balls[off < 6.2], "pupil": balls[off < 2.4]}
+    moving = q[(pupils[balls] > 0) & (q[:, 2] > q[:, 2].mean())]
+    off = np.linalg.norm((q - (moving.min(0) + moving.max(0)) / 2)[:, :2], axis=1)
+    off = np.where(q[:, 2] > q[:, 2].mean(), off, np.inf)
+    return {"iris": balls[off < IRIS_MM], "pupil": balls[off < PUPIL_MM]}
 
 
 def _inside_lips(p: np.ndarray, landmarks: np.ndarray) -> np.ndarray:

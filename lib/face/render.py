@@ -29,12 +29,15 @@ BACKGROUND = (1.0, 1.0, 1.0)
 
 
 def part_colours(topology: Topology) -> np.ndarray:
-    """Colour (V, 3) uint8 of every vertex from the parts of the topology; one skin tone where it has none."""
-    colours = np.empty((topology.n_vertices, 3), np.uint8)
+    """Colour (V, 3) uint8 of every vertex from the parts and tints of the topology; one skin tone where it has none."""
+    colours = np.empty((topology.n_vertices, 3), np.float32)
     colours[:] = SKIN
     for part, ids in topology.parts.items():
-        colours[ids] = PART_COLOURS.get(part, SKIN)
-    return colours
+        if part not in topology.tints:
+            colours[ids] = PART_COLOURS.get(part, SKIN)
+    for part, weight in topology.tints.items():
+        colours += weight[:, None] * (np.float32(PART_COLOURS.get(part, SKIN)) - colours)
+    return np.round(colours).astype(np.uint8)
 
 
 @functools.cache
@@ -95,7 +98,7 @@ class Renderer:
         distance = height / 2 / np.tan(np.radians(angle / 2))
         camera.view_angle = angle
         camera.focal_point, camera.position, camera.up = centre, centre + distance * direction, (0, 1, 0)
-        camera.clipping_range = (distance - 400, distance + 400)
+        camera.clipping_range = (max(1.0, distance - 400), distance + 400)
 
     def image(self, vertices: np.ndarray, colours: np.ndarray | None = None) -> np.ndarray:
         """Picture (size, size, 3) uint8 of vertices (V, 3) in mm, optionally with colours (V, 3) uint8."""

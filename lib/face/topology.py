@@ -1,7 +1,7 @@
 """Topologies: triangles, named regions and landmarks of each face mesh the study uses."""
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -14,7 +14,8 @@ class Topology:
 
     faces (F, 3) int32; regions name -> vertex indices; landmarks (68,) vertex indices in iBUG order, empty when the
     mesh has none; mm_per_unit = sqrt(surface area of the mean face in mm^2), the unit in which BIWI's released meshes
-    are scaled, so that a distance in units times mm_per_unit is in mm; parts name -> indices (skin, lips, eyeballs...).
+    are scaled, so that a distance in units times mm_per_unit is in mm; parts name -> indices (skin, lips, eyeballs...);
+    tints name -> weight 0..1 of every vertex, for parts that fade into the skin (brows painted on, lips).
     """
 
     name: str
@@ -23,6 +24,7 @@ class Topology:
     landmarks: np.ndarray
     mm_per_unit: float
     parts: dict[str, np.ndarray]
+    tints: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def n_vertices(self) -> int:
