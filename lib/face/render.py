@@ -58,7 +58,8 @@ def _pyvista():
 class Renderer:
     """Draws one topology many times: shaded, frontal, long lens.
 
-    A frame of the puppet at 384 pixels takes about 38 ms of one core without a GPU, 19 ms with `smooth_edges` off.
+    A frame of the puppet at 384 pixels takes about 38 ms without a GPU, 19 ms with `smooth_edges` off, of the ICT face
+    50 ms. Triangles that turn their back are not drawn.
 
     centre (3,) and height in mm choose the part of space seen; yaw and pitch in degrees turn the camera.
     """
@@ -77,7 +78,8 @@ class Renderer:
         self._plotter = pv.Plotter(off_screen=True, window_size=(size, size), lighting="none")
         self._plotter.set_background(background)
         self._plotter.add_mesh(self._mesh, scalars="colour", rgb=True, smooth_shading=False, ambient=0.30, diffuse=0.80,
-                               specular=0.16, specular_power=18, interpolation="phong", copy_mesh=False)
+                               specular=0.16, specular_power=18, interpolation="phong", copy_mesh=False,
+                               culling="back")                # a third of the time; outward faces, as for normals
         self._light(pv)
         if smooth_edges:
             self._plotter.enable_anti_aliasing("msaa", multi_samples=8)
@@ -152,8 +154,10 @@ def contact_sheet(images: Iterable[np.ndarray], titles: Iterable[str] = (), colu
 
 
 def write_video(path: Path, frames: Iterable[np.ndarray], fps: float, audio: np.ndarray | None = None,
-                sample_rate: int = 16000) -> Path:
+                sample_rate: int = 16000, comment: str = "") -> Path:
     """Write frames (H, W, 3) uint8 as H.264 video, with sound (N,) in [-1, 1] where given; returns the path.
+
+    `comment` travels inside the file: origin and licence of what can be seen and heard.
 
     Written aside and renamed, so that a killed run leaves no half video. Odd sizes lose one row or column.
     """
@@ -169,7 +173,8 @@ def write_video(path: Path, frames: Iterable[np.ndarray], fps: float, audio: np.
         sound = _sound_arguments(Path(folder) / "sound.wav", audio, sample_rate)
         command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24",
                    "-s", f"{width}x{height}", "-r", str(fps), "-i", "-", *sound[0], "-c:v", "libx264", "-pix_fmt",
-                   "yuv420p", "-crf", "20", "-movflags", "+faststart", *sound[1], "-f", "mp4", str(aside)]
+                   "yuv420p", "-crf", "20", "-movflags", "+faststart", *sound[1], "-metadata", f"comment={comment}",
+                   "-f", "mp4", str(aside)]
         _feed(command, first, frames, height, width, path)
     return Path(path)
 

@@ -47,6 +47,11 @@ def rig_curves(vertices: np.ndarray) -> np.ndarray:
 
     Raises InputError for another mesh. The identity is found along, one for all frames.
     """
+    return fit(vertices)[0]
+
+
+def fit(vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rig curves (T, 52) as in `rig_curves`, and the identity (N_IDENTITY,) that goes with them."""
     if vertices.ndim != 3 or vertices.shape[1:] != head().mean.shape:
         raise InputError(f"expected vertices (T, {head().n_vertices}, 3) of the puppet, got {vertices.shape}")
     linear = _linear()
@@ -55,7 +60,14 @@ def rig_curves(vertices: np.ndarray) -> np.ndarray:
     for _ in range(ROUNDS):
         identity = identity + _identity_step(linear, _residual(target, rig, identity, linear).mean(0), identity)
         rig = _bounded_step(linear, _residual(target, rig, identity, linear), rig)
-    return rig
+    return rig, identity
+
+
+def residual_mm(vertices: np.ndarray, rig: np.ndarray, identity: np.ndarray) -> float:
+    """Mean distance in mm between the front vertices of (T, V, 3) and of the head with the fitted curves."""
+    front = head().topology.regions["front"]
+    missed = vertices[:, front] - head().vertices(rig, identity, only=front)
+    return float(np.linalg.norm(missed, axis=-1).mean())
 
 
 def _residual(target: np.ndarray, rig: np.ndarray, identity: np.ndarray, linear: _Linear) -> np.ndarray:
