@@ -711,6 +711,13 @@ def from_csv(folder: Path) -> list[ClaimVerdict]:
             for row in _rows(entries, ClaimVerdict)]
 
 
+def collect(claims: Iterable[Claim], folder: Path) -> list[ClaimVerdict]:
+    """Verdicts that each paper's notebook wrote to <folder>/<paper>/; claims of papers without any are not run yet."""
+    stored = {v.claim_id: v for paper in PAPERS if (Path(folder) / paper / "claims.csv").exists()
+              for v in from_csv(Path(folder) / paper)}
+    return [stored.get(claim.id) or judge(claim, ()) for claim in claims]
+
+
 def _rows(table, kind) -> list[dict]:
     words = [f.name for f in fields(kind) if f.type in (str, "str") and f.name in table]
     table = table.astype({name: object for name in words}).fillna(dict.fromkeys(words, ""))

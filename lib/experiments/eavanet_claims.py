@@ -16,7 +16,8 @@ from lib import printed
 from lib.bench import RELEASED
 from lib.claims import Check, Claim, Evidence, by_id
 from lib.experiments import eavanet_measures as measures
-from lib.experiments.eavanet import SWEEP, SYSTEMS
+from lib.experiments.draw import FPS, Draw
+from lib.experiments.eavanet import SWEEP, SYSTEMS, training_clips
 from lib.probes import control_curve
 from lib.stats import interval, nested, seed_table
 
@@ -482,3 +483,25 @@ def sweep_table(scale: str, seed: int) -> pd.DataFrame:
         rows.append({"vertex loss": loss, "weight": weight, "emotion_probe": emotion, "lve_mm": scored.lve_mm.mean(),
                      "upper_mm": scored.upper_mm.mean(), "achieved": scored.achieved.mean()})
     return pd.DataFrame(rows).sort_values(["vertex loss", "weight"])
+
+
+def material_table(data: Draw) -> pd.DataFrame:
+    """Clips, speakers, sentences and minutes that the main system trains and is tested on."""
+    tested = measures.test_rows(data)
+    parts = {"train": training_clips(data, SYSTEMS["eavanet"])[0], "seen": tested[tested.part == "seen"].index,
+             "unseen": tested[tested.part == "unseen"].index}
+    return pd.DataFrame([{"part": part, "clips": len(index), "speakers": data.table.actor[index].nunique(),
+                          "sentences": data.table.sentence[index].nunique(),
+                          "minutes": sum(len(data.motion[i]) for i in index) / FPS / 60}
+                         for part, index in parts.items()])
+
+
+def printed_shares(claims: Sequence[Claim]) -> pd.DataFrame:
+    """Printed shares of votes re-read as 690, 230 and 23 independent votes (Table III)."""
+    rows = []
+    for claim in (by_id(claims, f"eavanet-{number:02d}") for number in (3, 4, 5)):
+        for column in claim.columns:
+            share = claim.entry["paper_values"]["a"][column]
+            for votes, decision in printed.reanalyse_share(share, claim.direction[column]).items():
+                rows.append((claim.id, column, share, votes, printed.share_z(share, votes), decision.verdict))
+    return pd.DataFrame(rows, columns=["claim", "column", "printed %", "votes", "z from 50 %", "verdict"])

@@ -1,0 +1,73 @@
+"""All systems of all papers on one table, read from result files; later papers only add rows.
+
+A paper's notebook writes `tables/<NN>_scores.csv` with one row per seed, system and test clip. Nothing is trained here.
+"""
+
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from lib.errors import AssetMissing
+from lib.paths import results
+from lib.stats import flipped_pairs, interval, kendall_tau, nested, ranking_stability
+
+METRICS = {  # column of the score files: what a reader calls it, unit
+    "vertex_error_mm": ("vertex error", "mm"), "lve_mm": ("lip vertex error", "mm"),
+    "lve_centred_mm": ("lip vertex error, lips centred", "mm"), "upper_mm": ("upper-face error", "mm"),
+    "fdd_abs_mm": ("FDD, absolute", "mm"), "lve": ("lip vertex error, squared", "mesh units"),
+}
+STABLE = 0.8                     # lower bound of Kendall's tau from which an order counts as stable (protocol 11)
+
+
+def score_files(scale: str) -> pd.DataFrame:
+    """Rows of every paper's score file; raises AssetMissing when no paper's notebook has run at this scale."""
+    found = sorted((results(scale) / "tables").glob("[0-9][0-9]_scores.csv"))
+    if not found:
+        raise AssetMissing(f"{results(scale) / 'tables'}: no score file; run a paper's notebook or `make study` first")
+    tables = [pd.read_csv(path, keep_default_na=False, na_values=[""]).assign(notebook=path.stem[:2]) for path in found]
+    return pd.concat(tables, ignore_index=True)
+
+
+def board(scores: pd.DataFrame, part: str) -> pd.DataFrame:
+    """One row per system: mean over seeds and 95 % interval of every metric, best first by lip vertex error."""
+    rows = []
+    for system, mine in scores[scores.part == part].groupby("system", sort=False):
+        row = {"system": system, "seeds": mine.seed.nunique(), "clips": len(mine)}
+        for metric in METRICS:
+            row |= {f"{metric}{end}": value for end, value in _spread(mine, metric).items()}
+        rows.append(row)
+    return pd.DataFrame(rows).sort_values("lve_mm").reset_index(drop=True)
+
+
+def _spread(rows: pd.DataFrame, metric: str) -> dict[str, float]:
+    data = nested(rows.rename(columns={metric: "value"})[["seed", "speaker", "clip", "value"]])
+    if len(data.seeds) < 2:
+        return {"": float(data.seed_means.mean()), " low": np.nan, " high": np.nan}
+    found = interval(data, planned=12, rng=np.random.default_rng(0))
+    return {"": found.mean, " low": found.low, " high": found.high}
+
+
+def agreement(scores: pd.DataFrame, part: str, seed: int = 0) -> pd.DataFrame:
+    """Kendall's tau-b between the orders of trained systems under every pair of metrics, and which pairs flip.
+
+    The interval resamples seeds. `stable`: its lower end is at least 0.8; else the order depends on the metric.
+    """
+    trained = scores[(scores.part == part) & ~scores.system.str.startswith("control/")]
+    rows = []
+    for one, other in combinations(METRICS, 2):
+        table = trained.groupby(["seed", "system"])[[one, other]].mean().unstack("system")
+        values = np.stack([table[one].to_numpy(), table[other].to_numpy()], axis=1)            # (seeds, 2, systems)
+        tau, low, high = ranking_stability(values, np.random.default_rng(seed))
+        flipped = flipped_pairs(*values.mean(0), table[one].columns.tolist())
+        rows.append({"one": METRICS[one][0], "other": METRICS[other][0], "tau": tau, "low": low, "high": high,
+                     "stable": low >= STABLE, "flipped pairs": len(flipped)})
+    return pd.DataFrame(rows)
+
+
+def seed_agreement(scores: pd.DataFrame, part: str, metric: str) -> float:
+    """Mean Kendall tau-b between the orders that two seeds give; NaN for one seed."""
+    trained = scores[(scores.part == part) & ~scores.system.str.startswith("control/")]
+    orders = trained.groupby(["seed", "system"])[metric].mean().unstack("system").to_numpy()
+    taus = [kendall_tau(a, b) for a, b in combinations(orders, 2)]
+    return float(np.mean(taus)) if taus else float("nan")
