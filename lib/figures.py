@@ -109,4 +109,6 @@ def confusion(axes: Axes, table: pd.DataFrame, title: str) -> Axes:
     share = 100 * table.div(table.sum(axis=1), axis=0)
     seaborn.heatmap(share, annot=True, fmt=".0f", cmap="Blues", vmin=0, vmax=100, cbar_kws={"label": "%"}, ax=axes)
     axes.set(xlabel="recognised", ylabel="true", title=title)
+    axes.tick_params(axis="x", rotation=60)
+    axes.tick_params(axis="y", rotation=0)
     return axes

@@ -1,0 +1,41 @@
+"""The board of all systems and the agreement of orders, on scores one can rank by eye."""
+
+import pandas as pd
+import pytest
+
+from lib.errors import AssetMissing
+from lib.experiments import comparison
+
+
+def scores(flip=False):
+    values = {"a": 1.0, "b": 2.0, "c": 3.0, "control/oracle": 0.1}
+    rows = []
+    for seed in (0, 1, 2):
+        for system, value in values.items():
+            row = {"seed": seed, "system": system, "part": "unseen", "speaker": 0, "clip": "x"}
+            row |= dict.fromkeys(comparison.METRICS, value + 0.01 * seed)
+            rows.append(row | ({"upper_mm": -value} if flip else {}))
+    return pd.DataFrame(rows)
+
+
+def test_the_board_is_sorted_by_lips_and_has_intervals_over_seeds():
+    board = comparison.board(scores(), "unseen")
+    assert board.system.tolist() == ["control/oracle", "a", "b", "c"]
+    assert board.lve_mm[1] == pytest.approx(1.01) and board["lve_mm low"][1] < 1.01 < board["lve_mm high"][1]
+
+
+def test_equal_orders_have_tau_one_and_a_turned_metric_minus_one():
+    assert (comparison.agreement(scores(), "unseen").tau == 1).all()
+    turned = comparison.agreement(scores(flip=True), "unseen")
+    pair = turned[(turned.one == "lip vertex error") & (turned.other == "upper-face error")].iloc[0]
+    assert pair.tau == -1 and pair["flipped pairs"] == 3 and not pair.stable
+
+
+def test_seeds_that_agree_have_tau_one():
+    assert comparison.seed_agreement(scores(), "unseen", "lve_mm") == 1
+
+
+def test_without_score_files_the_error_names_the_remedy(tmp_path, monkeypatch):
+    monkeypatch.setattr(comparison, "results", lambda scale: tmp_path)
+    with pytest.raises(AssetMissing, match="make study"):
+        comparison.score_files("smoke")
