@@ -172,7 +172,7 @@ def _label(title: str, size: int) -> np.ndarray:
 
     height = max(16, size // 12)
     page = Image.new("L", (size, height + 6), 0)
-    ImageDraw.Draw(page).text((size / 2, 5), title, fill=255, font_size=max(11, size // 18), anchor="mt")
+    ImageDraw.Draw(page).text((size / 2, 5), title, fill=255, font_size=max(11, size // 18), anchor="ma")
     return np.asarray(page, np.float32)[..., None] / 255
 
 
