@@ -7,8 +7,13 @@ below) and with our cache (`lib.models`); both must give the same vertices, and 
 Stages: features (convolutions of wav2vec 2.0), encoder (its transformer), decoder (all between), vertices (the layer
 that is 3V wide, wherever it is called). A row is repeated as often as its time allows; its median and quartiles are
 given. The exponent is the slope of log time on log length from 2 s up; a length whose predicted time exceeds the limit
-is left out and says so. Systems take turns at each length, so that a busy machine slows all of them alike; `cpu_s` is
-the processor time of all threads: far below threads x time, it says that the machine was busy with something else.
+is left out and says so. `cpu_s` is the processor time of all threads: far below threads x time, it says that the
+machine was busy with something else.
+
+Fairness. Systems are timed in turn (A B C, A B C, ...), so that a busy minute slows all of them alike. Each has run
+once on a short clip before the first length, and once at each length before it is timed (a run of many seconds counts
+itself): what a loaded model computes only once does not count, and the memory allocator, which gives large buffers back
+to the system until it has seen a few, has settled; the first system used to pay 30,000 page faults per run for it.
 """
 
 import argparse
@@ -34,6 +39,7 @@ if TYPE_CHECKING:
 
 SAMPLE_RATE = 16_000
 LENGTHS = (1, 2, 4, 8, 16)  # seconds
+WARM_UP_S = 0.5  # seconds
 STAGES = ("features", "encoder", "decoder", "vertices")
 OURS, RELEASED = "cached (ours)", "as released"
 # how many times faster EavaNet is in Table IV of paper 004 (real-time factors .1356 and 1.5684 over .0097)
@@ -225,19 +231,37 @@ def timed_run(system: System, audio: Tensor) -> tuple[dict[str, float], Tensor]:
     return {**stages, "decoder": total - apart, "total": total, "cpu": cpu}, vertices
 
 
-def timed_row(system: System, audio: Tensor, repeats: int, row_s: float) -> tuple[dict, Tensor]:
-    """Quartiles of the total and medians of the stages; as many of `repeats` runs as fit into `row_s`, at least one."""
-    warm_up, vertices = timed_run(system, audio)
-    # a run that takes seconds has warmed up long before it ends, so it counts itself
-    slow = warm_up["total"] * 2 > row_s
-    count = 0 if slow else max(1, min(repeats, int(row_s / warm_up["total"]) - 1))
-    runs = [timed_run(system, audio)[0] for _ in range(count)] or [warm_up]
+def timed_turns(
+    systems: Sequence[System], audio: Tensor, repeats: int, row_s: float
+) -> tuple[list[dict], dict[str, Tensor]]:
+    """Timing of each system, run in turn with the others after one warm-up each, and the vertices of each by name."""
+    warm_ups, outputs = [], {}
+    for system in systems:
+        seconds, outputs[system.name] = timed_run(system, audio)
+        warm_ups.append(seconds)
+    counts = [runs_that_fit(seconds["total"], repeats, row_s) for seconds in warm_ups]
+    runs = [[] for _ in systems]
+    for turn in range(max(counts, default=0)):
+        for system, count, own in zip(systems, counts, runs, strict=True):
+            if turn < count:
+                own.append(timed_run(system, audio)[0])
+    return [timing(own or [warm_up]) for own, warm_up in zip(runs, warm_ups, strict=True)], outputs
+
+
+def runs_that_fit(seconds: float, repeats: int, row_s: float) -> int:
+    """As many of `repeats` runs as fit into `row_s` after the warm-up, at least one; none where that is long itself.
+
+    A run that takes seconds has warmed up long before it ends, so it counts itself.
+    """
+    return 0 if seconds * 2 > row_s else max(1, min(repeats, int(row_s / seconds) - 1))
+
+
+def timing(runs: list[dict[str, float]]) -> dict:
+    """Quartiles of the total and medians of the stages."""
     totals = [run["total"] for run in runs]
     low, middle, high = statistics.quantiles(totals, n=4, method="inclusive") if len(runs) > 1 else [totals[0]] * 3
-    row = {"runs": len(runs), "median_s": middle, "q1_s": low, "q3_s": high}
-    return row | {
-        f"{stage}_s": statistics.median(run[stage] for run in runs) for stage in runs[0] if stage != "total"
-    }, vertices
+    stages = {f"{stage}_s": statistics.median(run[stage] for run in runs) for stage in runs[0] if stage != "total"}
+    return {"runs": len(runs), "median_s": middle, "q1_s": low, "q3_s": high} | stages
 
 
 def predicted_seconds(past: list[tuple[float, float]], length: float) -> float:
@@ -277,28 +301,34 @@ def bench(
 
     systems   families: "faceformer", "codetalker", "eavanet" (each brings its variants)
     lengths   seconds of audio, ascending
-    repeats   timed runs of a row after one warm-up; fewer where they would take more than `row_s` seconds
+    repeats   timed runs of a row after one warm-up, in turn with the other systems; fewer where they would take more
+              than `row_s` seconds
     limit_s   a length is left out (NaN, with a note) where one run is predicted to take longer
-    on_row    called with every finished row, for progress
+    on_row    called with every row once its length is finished, for progress
     """
     import pandas as pd
 
-    rows, past = [], {}
+    rows = []
     with fixed_threads(threads), torch.no_grad():
         built = build_systems(systems, sizes, seed)
+        past = {system.name: [] for system in built}
+        for system in built:
+            system.synthesis(parts.normalise_audio(noise(WARM_UP_S, seed)))
         for length in sorted(lengths):
             audio = parts.normalise_audio(noise(length, seed))
-            outputs: dict[str, Tensor] = {}
-            for system in built:
-                row = {"system": system.name, "audio_s": length}
-                expected = predicted_seconds(past.get(system.name, []), length)
-                if expected > limit_s:
-                    rows.append(row | {"note": f"left out: about {expected:.0f} s, limit {limit_s:.0f} s"})
+            expected = {system.name: predicted_seconds(past[system.name], length) for system in built}
+            timed = [system for system in built if expected[system.name] <= limit_s]
+            timings, outputs = timed_turns(timed, audio, repeats, row_s)
+            found = dict(zip(outputs, timings, strict=True))
+            for name, seconds in expected.items():
+                row = {"system": name, "audio_s": length}
+                if name in found:
+                    past[name].append((length, found[name]["median_s"]))
+                    row |= found[name] | summary(found[name], length) | agreement(name, outputs)
                 else:
-                    timing, outputs[system.name] = timed_row(system, audio, repeats, row_s)
-                    past.setdefault(system.name, []).append((length, timing["median_s"]))
-                    rows.append(row | timing | summary(timing, length) | agreement(system.name, outputs))
-                on_row(rows[-1])
+                    row |= {"note": f"left out: about {seconds:.0f} s, limit {limit_s:.0f} s"}
+                rows.append(row)
+                on_row(row)
     return pd.DataFrame(rows)
 
 
