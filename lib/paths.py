@@ -25,6 +25,11 @@ def results(scale: str) -> Path:
     return Path(os.environ.get("STUDY_RESULTS") or ROOT / "results") / scale
 
 
+def results_are_aside() -> bool:
+    """Whether results go to the folder of STUDY_RESULTS: one seed of several that share the machine."""
+    return bool(os.environ.get("STUDY_RESULTS"))
+
+
 def asset_folders() -> list[Path]:
     """Folders searched for assets, in order."""
     extra = [Path(p) for p in os.environ.get("STUDY_DATA", "").split(os.pathsep) if p]

@@ -44,7 +44,7 @@ def verdicts() -> dict[str, str]:
         rows = list(csv.DictReader(file))
     if rows and not {"claim_id", "verdict", "reason"} <= rows[0].keys():
         raise InputError(f"{path}: expected columns claim_id, verdict, reason; run notebook 06 again")
-    return {row["claim_id"]: NOT_RUN if row["reason"] == NOT_RUN else row["verdict"] for row in rows}
+    return {row["claim_id"]: NOT_RUN if NOT_RUN in row["reason"] else row["verdict"] for row in rows}
 
 
 def notebook_of(paper: str) -> Path | None:

@@ -2,8 +2,8 @@
 
 A run is a pure function of its settings and of the code that computes it. Its name is a digest of both, so an unchanged
 run is found again and a changed one never mistaken for it; comments, docstrings and layout do not count as changes.
-Everything a reader needs is written below `results/<scale>/`: tables/*.csv, figures/*.png (each with its data),
-claims/<paper>.csv and one summary.json with parameters, seeds, versions and hashes.
+Everything a reader needs is written below `results/<scale>/`: tables/*.csv, figures/*.png, claims/<paper>/*.csv and one
+summary.json with parameters, seeds and versions.
 """
 
 import ast
