@@ -41,6 +41,7 @@ def test_the_verdict_has_a_row_per_property_and_says_what_is_missing():
     assert fit["biwi"] == "undecidable here: needs biwi_topology"
     assert table.tolerance[report.LIMITS["closures"].text] == "at most 0.5 mm"
     assert list(report.tolerances().property) == list(table.index)
+    assert report.verdict({"closures": 0.7}, "closures").fit.tolist() == ["no"]
 
 
 def test_a_number_without_tolerance_is_refused():
@@ -189,3 +190,15 @@ def test_the_telling_frame_has_open_eyes_and_a_half_open_mouth(clip):
 def test_one_moment_under_other_emotions_differs_in_the_face_alone():
     rigs = plots.faces_of(SPEC, [("neutral", 1.0), ("happy", 0.0), ("happy", 1.0)])
     assert np.array_equal(rigs[0], rigs[1]) and np.abs(rigs[2] - rigs[0]).max() > 0.2
+
+
+def test_the_lips_of_a_clip_are_drawn_with_their_phonemes_and_closures(clip):
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots()
+    plots.lips(axes, clip)
+    closures = [event for event in report.lip_events(clip.phonemes) if event[0] == "closure"]
+    assert len(axes.patches) == len(closures) > 0
+    assert [text.get_text() for text in axes.texts] == [p.label for p in clip.phonemes if p.label.strip("_ ")]
+    assert "mm" in axes.get_ylabel() and "(s)" in axes.get_xlabel()
+    plt.close(figure)

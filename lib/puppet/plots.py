@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+CLOSE_MM, CLOSE_CENTRE = 262.0, (0.0, 14.0, 20.0)         # the part of space seen: crown to neck
 SOUNDS = ("", "m", "f", "θ", "ɑ", "i", "u", "ʃ")          # one of each kind of mouth, silence first
 
 
@@ -45,11 +46,25 @@ def faces_of(spec: ClipSpec, faces: Sequence[tuple[str, float]]) -> np.ndarray:
     return np.stack([clip.rig_at(FPS)[frame] for clip in clips])
 
 
-def face_row(face, rigs: np.ndarray, size: int = 320, **view) -> list[np.ndarray]:
-    """Pictures of a face with `vertices(rig)` and `topology` (the puppet, the ICT face) for rig curves (N, 52)."""
+def same_words(spec: ClipSpec, emotions: Sequence[str]) -> dict[str, np.ndarray]:
+    """Gap between the lips (T,) in mm at 100 fps of one sound under full emotions of the face, neutral first."""
+    clips = {emotion: counterfactual(spec, face_only=True, emotion=emotion, intensity=1.0)
+             for emotion in ("neutral", *emotions)}
+    return {emotion: lip_gap(clip.landmarks(MASTER_FPS)) for emotion, clip in clips.items()}
+
+
+def words(clip: PuppetClip) -> str:
+    """What a clip says."""
+    from lib.puppet.sentences import text
+
+    return text(clip.spec.sentence)
+
+
+def face_row(face, rigs: np.ndarray, size: int = 320) -> list[np.ndarray]:
+    """Close pictures for rig curves (N, 52) of a face with `vertices(rig)` and `topology`: the puppet, the ICT face."""
     from lib.face.render import Renderer
 
-    renderer = Renderer(face.topology, size=size, **view)
+    renderer = Renderer(face.topology, size=size, height_mm=CLOSE_MM, centre=CLOSE_CENTRE)
     pictures = list(renderer.frames(face.vertices(rigs)))
     renderer.close()
     return pictures
@@ -79,7 +94,7 @@ def sound(axes: "Axes", clip: PuppetClip) -> "Axes":
     return axes
 
 
-def lips(axes: "Axes", clip: PuppetClip, labels: bool = True) -> "Axes":
+def lips(axes: "Axes", clip: PuppetClip) -> "Axes":
     """Gap between the lips in mm with the phonemes above and every closure (p b m) marked."""
     gap = lip_gap(clip.landmarks(MASTER_FPS))
     axes.plot(np.arange(len(gap)) / MASTER_FPS, gap, color="black", lw=1.4)
@@ -87,10 +102,10 @@ def lips(axes: "Axes", clip: PuppetClip, labels: bool = True) -> "Axes":
     for _, _, start_s, end_s in closures:
         axes.axvspan(start_s, end_s, color="#0072B2", alpha=0.25, lw=0)
     top = 1.12 * gap.max()
-    for i, phoneme in enumerate(p for p in clip.phonemes if labels and p.label.strip("_ ")):
+    for i, phoneme in enumerate(p for p in clip.phonemes if p.label.strip("_ ")):
         middle_s = (phoneme.start_s + phoneme.end_s) / 2
         axes.text(middle_s, top * (1 + 0.09 * (i % 2)), phoneme.label, ha="center", fontsize=8)
-    axes.set(xlabel="time (s)", ylabel="gap between the lips (mm)", ylim=(-0.5, top * (1.22 if labels else 1)))
+    axes.set(xlabel="time (s)", ylabel="gap between the lips (mm)", ylim=(gap.min() - 0.5, 1.22 * top))
     axes.grid(alpha=0.25)
     return axes
 
@@ -101,7 +116,7 @@ def response(axes: "Axes", table: "pd.DataFrame") -> "Axes":
 
     for emotion, rows in table.groupby("emotion", sort=False):
         axes.plot(rows.intensity, rows.moved_mm, "o-", ms=4, color=EMOTION_COLOURS[emotion], label=emotion)
-    axes.set(xlabel="intensity", ylabel="mean distance from intensity 0 (mm)")
+    axes.set(xlabel="intensity (0 = neutral, 1 = full)", ylabel="mean distance from intensity 0 (mm)")
     axes.legend(fontsize=8, frameon=False)
     axes.grid(alpha=0.25)
     return axes

@@ -75,18 +75,20 @@ def tolerances() -> "pd.DataFrame":
     return pd.DataFrame([{"property": limit.text, "tolerance": _tolerance(limit)} for limit in LIMITS.values()])
 
 
-def verdict(measured: Mapping[str, float]) -> "pd.DataFrame":
+def verdict(measured: Mapping[str, float], *only: str) -> "pd.DataFrame":
     """DataFrame property, tolerance, measured, unit, fit ("yes", "no", or why it is not known), in the order of LIMITS.
 
-    `measured` holds numbers by key of LIMITS; a missing one or NaN is "not measured". InputError for an unknown key.
+    `measured` holds numbers by key of LIMITS; a missing one or NaN is "not measured". `only` keeps the rows of those
+    keys. InputError for an unknown key.
     """
     import pandas as pd
 
-    unknown = measured.keys() - LIMITS.keys()
+    unknown = (measured.keys() | set(only)) - LIMITS.keys()
     if unknown:
         raise InputError(f"no tolerance for {', '.join(sorted(unknown))}; known: {', '.join(LIMITS)}")
     rows = [{"property": limit.text, "tolerance": _tolerance(limit), "measured": measured.get(key, np.nan),
-             "unit": limit.unit, "fit": _fit(limit, measured.get(key, np.nan))} for key, limit in LIMITS.items()]
+             "unit": limit.unit, "fit": _fit(limit, measured.get(key, np.nan))}
+            for key, limit in LIMITS.items() if not only or key in only]
     return pd.DataFrame(rows)
 
 
