@@ -1,9 +1,13 @@
 """EavaNet against FaceFormer and CodeTalker (paper 004): which systems are trained, on what, and what they predict.
 
 Every system of `SYSTEMS` is trained on the draw of a seed (lib/experiments/draw.py) with the same batches, the same
-number of clips seen and one tried setting. Departures from the papers at laptop scale, alike for all systems: narrower
-layers, features of a frozen speech encoder, motion as coefficients of a basis, windows of two seconds in batches of 16
-instead of whole clips one by one, and a learning rate to match. Sizes of the `paper` scale are the published ones.
+number of clips seen and one tried setting, not selected on validation clips. Departures from the papers at every scale:
+features of a frozen speech encoder, motion as coefficients of a basis (lib/face/basis.py), windows of two seconds
+instead of whole clips, one layer width for all systems. At laptop scale also narrow layers, batches of 16 and a
+learning rate to match; one width for all shrinks CodeTalker most (published 1024), FaceFormer least (128). The `paper`
+scale has EavaNet's published widths and schedule on the laptop corpus; it is not a run at the rivals' published sizes,
+and its batch of one leaves the contrastive arm without pairs. Published sizes are built, checked and timed elsewhere
+(lib/models, lib/parity, lib/bench).
 
 Names: `eavanet/x` is another training, `eavanet~x` the same weights used otherwise, `control/x` a trivial rival.
 """
@@ -31,7 +35,7 @@ CODE = ("lib.training", "lib.losses", "lib.experiments.eavanet")
 
 @dataclass(frozen=True)
 class Size:
-    """Widths and schedule of a scale; `width` is that of EavaNet, the others' follow from it."""
+    """Widths and schedule of a scale; all systems share `width`."""
 
     components: int              # K of the motion basis
     width: int
@@ -224,7 +228,7 @@ class Trained:
         return style[0].numpy(), weights[0].numpy()
 
     def id_for(self, clip: int) -> int:
-        """Speaker id to condition on: the clip's own when it is known, else the ids in turn (3d:V16: averaged over)."""
+        """Speaker id to condition on: the clip's own when it is known, else the ids in turn (3d:V16), one per clip."""
         actor = int(self.data.table.actor[clip])
         return actor if actor in self.speakers else self.speakers[clip % len(self.speakers)]
 
