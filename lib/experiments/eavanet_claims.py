@@ -584,8 +584,12 @@ def printed_shares(claims: Sequence[Claim]) -> pd.DataFrame:
 
 
 def conditions(results: Results) -> dict[str, list[Check]]:
-    """What the texts of the entries add to all their columns together."""
-    return {claim: [fdd_condition(results)] for claim in ("eavanet-01", "eavanet-02")}
+    """What the texts of the entries ask of all their columns together, also where a column is undecidable."""
+    found = {claim: [fdd_condition(results)] for claim in ("eavanet-01", "eavanet-02")}
+    slope = _per_clip(curve_table(results, "eavanet"), "slope")
+    found["eavanet-10"] = [_check("slope above 0.5", above(slope, 0.5))]
+    found["eavanet-08"] = [check for column in growth(results.timing) for check in column.checks]
+    return found
 
 
 def system_sizes(scale: str, seed: int) -> pd.DataFrame:
