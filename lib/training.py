@@ -1,4 +1,4 @@
-"""One fit loop for every model: device, seed, progress bar, checkpoint, resume.
+"""One fit loop for every model: seed, progress bar, checkpoint, resume.
 
 A run that is killed and started again gives the numbers it would have given without the interruption: batches and
 dropout of an epoch depend on (seed, epoch) alone, and a checkpoint holds the state at the end of an epoch.
@@ -33,11 +33,6 @@ class Recipe:
 
 Batches = Callable[[np.random.Generator], Iterator[object]]
 Losses = Callable[[object], dict[str, Tensor]]
-
-
-def device() -> torch.device:
-    """The first GPU when there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def seed_everything(*seed: int) -> np.random.Generator:

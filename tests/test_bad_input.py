@@ -20,9 +20,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from lib import audio, manifest
+from lib import audio, manifest, metrics
 from lib.data import biwi, checkpoint, clip, facegood, mesh, ravdess, safe_pickle, styletalk, tracks
 from lib.errors import InputError, StudyError
+from lib.models import codetalker, eavanet, faceformer
 
 
 def outcome(call, *arguments, names=""):
@@ -217,3 +218,42 @@ def test_an_impossible_path_is_one_clear_error(path):
     for read in (audio.load, safe_pickle.load, checkpoint.load):
         with pytest.raises(InputError):
             read(path)
+
+
+NUMBERS = st.floats(width=32, allow_nan=True, allow_infinity=True)
+SHAPES = arrays.array_shapes(min_dims=1, max_dims=4, min_side=0, max_side=5)
+ANY_ARRAY = arrays.arrays(np.float32, SHAPES, elements=NUMBERS)
+REGIONS = {"lips": np.array([0]), "upper_face": np.array([1])}
+MEASURES = [lambda p, t: metrics.lip_vertex_error(p, t, [0, 1]), metrics.vertex_error,
+            lambda p, t: metrics.landmark_distance(p, t), metrics.rig_error,
+            lambda p, t: metrics.evaluate(p, t, np.zeros(t.shape[1:]), REGIONS, 100.0)]
+
+
+@settings(max_examples=200, deadline=None)
+@given(pred=ANY_ARRAY, truth=ANY_ARRAY, measure=st.sampled_from(MEASURES), equal=st.booleans())
+def test_any_two_motions_give_an_error_or_scores(pred, truth, measure, equal):
+    outcome(measure, truth if equal else pred, truth)
+
+
+def small_models():
+    torch.manual_seed(0)
+    sizes = dict(motion_width=6, width=8)
+    vq = codetalker.VQConfig(**sizes, layers=1, heads=2, ffn=8, codes_per_frame=2, code_width=4, codebook=4)
+    return [eavanet.EavaNet(eavanet.Config(**sizes, audio_width=4, speakers=2, gate_width=8, lstm_width=4)),
+            faceformer.FaceFormer(faceformer.Config(motion_width=6, width=8, subjects=2, audio_width=4)),
+            codetalker.CodeTalker(codetalker.Config(stage1=vq, width=8, subjects=2, audio_width=4, layers=1))]
+
+
+MODELS = [model.eval() for model in small_models()]
+
+
+@settings(max_examples=200, deadline=None)
+@given(hidden=ANY_ARRAY, row=ANY_ARRAY, model=st.sampled_from(MODELS), fits=st.booleans())
+def test_any_features_and_speakers_give_a_model_error_or_finite_motion(hidden, row, model, fits):
+    if fits and hidden.size:
+        hidden = np.resize(np.nan_to_num(hidden, posinf=1, neginf=-1), (1, 8, 4))
+    features, given_row = torch.from_numpy(np.asarray(hidden, np.float32)), torch.from_numpy(row)
+    options = (None,) if isinstance(model, eavanet.EavaNet) else ()
+    with torch.no_grad():
+        motion = outcome(model.decode, features, given_row, *options, 4)
+    assert motion is None or motion.shape[1:] == (4, 6)

@@ -21,6 +21,7 @@ from lib.study import cached_arrays, check_scale, code_digest, digest, weights_d
 
 FPS = 25
 BASIS_FRAMES = 3000          # frames the basis is fitted on: 40 times its size
+SOURCES = ("spec", "head", "mesh", "shapes", "proportions")     # what decides split and vertices beside the corpus
 CORPORA = {"smoke": SMOKE, "laptop": LAPTOP, "paper": LAPTOP}
 
 
@@ -42,6 +43,7 @@ class Draw:
     basis: MotionBasis
     topology: Topology
     foundation: str
+    key: str                     # names clips, split, basis and speech features: all that results depend on
 
     def rows(self, *parts: str) -> pd.DataFrame:
         """Rows of the named parts."""
@@ -119,6 +121,7 @@ def draw(scale: str, seed: int, emotions: tuple[str, ...], components: int) -> D
     return Draw(
         scale, seed, table, tuple(made.specs[i] for i in table["position"]), _hidden(scale, table, stored["frames"]),
         np.split(stored["motion"], cuts), np.split(stored["floor"], cuts), basis, _topology(), foundation(scale).name,
+        digest(_path(scale, seed, emotions, components).stem, weights_digest(foundation(scale).encoder)),
     )
 
 
@@ -129,8 +132,8 @@ def _topology() -> Topology:
 
 
 def _path(scale: str, seed: int, emotions: tuple[str, ...], components: int) -> Path:
-    face = code_digest("lib.face.basis", *(f"lib.puppet.{name}" for name in ("head", "mesh", "shapes", "proportions")))
-    return CACHE / "draws" / f"{digest(corpus(scale).key, seed, emotions, components, face)}.npz"
+    code = code_digest("lib.experiments.draw", "lib.face.basis", *(f"lib.puppet.{name}" for name in SOURCES))
+    return CACHE / "draws" / f"{digest(corpus(scale).key, seed, emotions, components, code)}.npz"
 
 
 def _motion(scale: str, seed: int, table: pd.DataFrame, components: int) -> dict[str, np.ndarray]:

@@ -30,7 +30,7 @@ from lib.training import Recipe, fit, load, seed_everything
 EMOTIONS = ("neutral", "happy", "sad", "angry")
 SPEAKERS = 5                     # of the training speakers, the most expressive are kept (Sec. III.A)
 LABEL_NOISE = 0.3                # share of wrong labels in the arm "noisy-labels"
-CODE = ("lib.training", "lib.losses", "lib.experiments.eavanet")
+CODE = ("lib.training", "lib.losses", "lib.models.parts", "lib.experiments.eavanet")
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ SWEEP = {f"eavanet/ce={weight:g},{loss}": System(ce_weight=weight, vertex_loss=l
          for loss in ("mse", "norm") for weight in (0.0001, 0.001, 0.01, 0.1) if (loss, weight) != ("mse", 0.001)}
 
 
-@lru_cache(maxsize=3)
+@lru_cache(maxsize=8)
 def material(scale: str, seed: int) -> Draw:
     """The draw of a seed for the four emotions of the paper."""
     return draw(scale, seed, EMOTIONS, SIZES[scale].components)
@@ -242,7 +242,7 @@ def train(scale: str, seed: int, name: str, progress: bool = True) -> Trained:
 
 
 def _folder(data: Draw, system: System, size: Size, model_file: str):
-    return run_folder("eavanet", data.scale, data.seed, system, size, data.foundation, code_digest(*CODE, model_file))
+    return run_folder("eavanet", data.key, system, size, code_digest(*CODE, model_file))
 
 
 def _recipe(size: Size) -> Recipe:

@@ -252,7 +252,10 @@ def growth(timing: pd.DataFrame | None) -> list[Evidence]:
               detail=f"exponent {released.mean():.2f}"),
         Check("the autoregressive twin is slower", bool(twin > 1.1), detail=f"{twin:.2f} times"),
     )
-    return [Evidence("exponent", seed_table((released - own).dropna()), checks=checks),
+    growth_gap = (released - own).dropna()
+    exponent = (Evidence("exponent", seed_table(growth_gap), checks=checks) if len(growth_gap) else
+                Evidence("exponent", missing="an exponent needs two lengths of 2 s or more", checks=checks))
+    return [exponent,
             Evidence("blstm_share", kind="checks", checks=(
                 Check("recurrent layers below a quarter of the decoder", share < 0.25, detail=f"{share:.0%}"),))]
 

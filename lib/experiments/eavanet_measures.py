@@ -31,14 +31,12 @@ FLOOR_STEP = 0.01                # falling steps of achieved intensity below thi
 CONTROLS = ("control/static-template", "control/mean-motion", "control/shuffled-audio", "control/random-init",
             "control/oracle")
 MEASURES = "lib.experiments.eavanet_measures"
+MODELS = ("lib.models.eavanet", "lib.models.faceformer", "lib.models.codetalker")
 
 
 def _cached(scale: str, seed: int, name: str, compute, *settings) -> pd.DataFrame:
-    models = ("lib.models.eavanet", "lib.models.faceformer", "lib.models.codetalker")
-    key = code_digest(*CODE, MEASURES, "lib.metrics", *models)
-    data = material(scale, seed)
-    clips = data.table["clip"].tolist()
-    folder = run_folder("eavanet", scale, seed, SIZES[scale], SYSTEMS, settings, data.foundation, clips, key)
+    key = code_digest(*CODE, *MODELS, MEASURES, "lib.metrics", "lib.probes", "lib.models.judges", "lib.foundations")
+    folder = run_folder("eavanet", material(scale, seed).key, SIZES[scale], SYSTEMS, settings, key)
     return cached_table(folder / f"{name}.csv", compute)
 
 
@@ -182,7 +180,7 @@ def _curve(data: Draw, name: str, clip: int, emotion: str) -> list[dict]:
     faces = [trained.predict(data.hidden[clip], trained.id_for(clip), emotion, alpha) for alpha in ALPHAS]
     neutral, full = target(data, clip, "neutral"), target(data, clip, emotion)
     row = data.table.loc[clip]
-    return [{"seed": data.seed, "system": name, "part": row.part, "clip": row.clip, "speaker": row.actor,
+    return [{"seed": data.seed, "system": name, "part": row.part, "clip": row["clip"], "speaker": row.actor,
              "emotion": emotion, "alpha": alpha, "achieved": achieved(data, face, neutral, full),
              "lips": _lip_crosstalk(data, face - faces[0], full - neutral),
              "others": _emotion_crosstalk(data, clip, emotion, face - faces[0])}
@@ -350,7 +348,7 @@ def _conveyed(data: Draw, name: str, clip: int, voice: str, hidden: np.ndarray, 
         coefficients = trained.predict(hidden, trained.id_for(clip), row.emotion)
     pred = data.vertices(clip, coefficients)
     return {"seed": data.seed, "system": name, "voice": "neutral" if voice == "neutral" else "contradicting",
-            "clip": row.clip, "speaker": row.actor, "emotion": row.emotion,
+            "clip": row["clip"], "speaker": row.actor, "emotion": row.emotion,
             "upper_mm": vertex_error(pred[:, upper], truth[:, upper], form="distance").mean(),
             "judge": recognised(data, clip, pred, row.emotion)}
 
@@ -429,6 +427,5 @@ def timings(scale: str) -> pd.DataFrame:
                   for run, families, lengths in bar]
         return pd.concat(tables, ignore_index=True).rename(columns={"median_s": "seconds"})
 
-    models = ("lib.models.eavanet", "lib.models.faceformer", "lib.models.codetalker")
-    key = code_digest("lib.bench", "lib.models.parts", *models)
+    key = code_digest("lib.bench", "lib.models.parts", *MODELS)
     return cached_table(run_folder("eavanet", "timing", scale, TIMED[scale], key) / "timing.csv", measure)

@@ -27,6 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from lib.errors import InputError
+from lib.models import parts
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -107,6 +108,7 @@ class StyleEncoder(nn.Module):
 
     def forward(self, reference: Float[Tensor, "b r d"]) -> tuple[Tensor, Tensor, Tensor]:
         """Style (B, d), emotion logits (B, E), token weights (B, heads, tokens); needs at least 8 reference frames."""
+        parts.check_sequence(reference, self.project.in_features, "reference motion")
         if reference.shape[1] < 8:
             raise InputError(f"the style reference has {reference.shape[1]} frames, three halvings need at least 8")
         x = self.project(reference)
@@ -220,7 +222,14 @@ class EavaNet(nn.Module):
         self, hidden: Float[Tensor, "b a c"], speaker: Float[Tensor, "b s"], style: Float[Tensor, "b d"] | None,
         frames: int | None = None,
     ) -> Float[Tensor, "b t m"]:
-        """Motion (B, T, D) from features, one-hot (or mixed) speaker and style embedding (Eq. 3 to 5)."""
+        """Motion (B, T, D) from features, one-hot (or mixed) speaker and style embedding (Eq. 3 to 5).
+
+        Raises InputError naming features, speaker or style that do not fit or are not finite.
+        """
+        parts.check_sequence(hidden, self.config.audio_width, "features")
+        parts.check_row(speaker, len(hidden), self.config.speakers, "speaker")
+        if style is not None:
+            parts.check_row(style, len(hidden), self.config.width, "style")
         x = self.align(hidden, frames) + self.speaker(speaker)[:, None]
         return self.decoder(x if style is None or not self.config.style else x + style[:, None])
 
