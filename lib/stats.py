@@ -255,6 +255,18 @@ def interval(data: Nested, *, planned: int, rng: np.random.Generator, draws: int
     return Interval(float(d.mean()), float(low), float(high), float(low90), float(high90), p, len(d), agree)
 
 
+def shown(table, name: str = "mean") -> dict[str, float]:
+    """Mean over seeds and its 95 % interval for a table of results: {name, name low, name high}; NaN ends for one seed.
+
+    `table` as for `nested`. Twelve seeds are planned, so fewer give Student's interval.
+    """
+    data = nested(table)
+    if len(data.seeds) < 2:
+        return {name: float(data.seed_means.mean()), f"{name} low": float("nan"), f"{name} high": float("nan")}
+    found = interval(data, planned=12, rng=np.random.default_rng(0))
+    return {name: found.mean, f"{name} low": found.low, f"{name} high": found.high}
+
+
 # Effect sizes ---------------------------------------------------------------------------------------------------------
 
 def d_z(d) -> float:

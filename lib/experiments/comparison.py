@@ -10,7 +10,7 @@ import pandas as pd
 
 from lib.errors import AssetMissing
 from lib.paths import results
-from lib.stats import flipped_pairs, interval, kendall_tau, nested, ranking_stability
+from lib.stats import flipped_pairs, kendall_tau, ranking_stability, shown
 
 METRICS = {  # column of the score files: what a reader calls it, unit
     "vertex_error_mm": ("vertex error", "mm"), "lve_mm": ("lip vertex error", "mm"),
@@ -35,17 +35,9 @@ def board(scores: pd.DataFrame, part: str) -> pd.DataFrame:
     for system, mine in scores[scores.part == part].groupby("system", sort=False):
         row = {"system": system, "seeds": mine.seed.nunique(), "clips": len(mine)}
         for metric in METRICS:
-            row |= {f"{metric}{end}": value for end, value in _spread(mine, metric).items()}
+            row |= shown(mine.assign(value=mine[metric]), metric)
         rows.append(row)
     return pd.DataFrame(rows).sort_values("lve_mm").reset_index(drop=True)
-
-
-def _spread(rows: pd.DataFrame, metric: str) -> dict[str, float]:
-    data = nested(rows.rename(columns={metric: "value"})[["seed", "speaker", "clip", "value"]])
-    if len(data.seeds) < 2:
-        return {"": float(data.seed_means.mean()), " low": np.nan, " high": np.nan}
-    found = interval(data, planned=12, rng=np.random.default_rng(0))
-    return {"": found.mean, " low": found.low, " high": found.high}
 
 
 def agreement(scores: pd.DataFrame, part: str, seed: int = 0) -> pd.DataFrame:

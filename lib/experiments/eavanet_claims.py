@@ -19,7 +19,7 @@ from lib.experiments import eavanet_measures as measures
 from lib.experiments.draw import FPS, Draw
 from lib.experiments.eavanet import SWEEP, SYSTEMS, train, training_clips
 from lib.probes import calibrate, control_curve
-from lib.stats import interval, nested, seed_table
+from lib.stats import nested, seed_table, shown
 from lib.study import cached_table, code_digest, run_folder
 
 ERRORS = {"vertex": "vertex_error_mm", "lve": "lve_mm", "upper_skill": "upper_mm"}
@@ -128,11 +128,8 @@ def mean_skill(scores: pd.DataFrame, system: str, metric: str, part: str) -> flo
 
 def skill_interval(results: Results, system: str, metric: str, part: str) -> tuple[float, float] | None:
     """95 % interval of a system's skill: including 0 means that the task was not learned; None below two seeds."""
-    data = nested(skill(results.scores, system, metric, part))
-    if len(data.seeds) < 2:
-        return None
-    found = interval(data, planned=12, rng=np.random.default_rng(0))
-    return found.low, found.high
+    found = shown(skill(results.scores, system, metric, part))
+    return None if np.isnan(found["mean low"]) else (found["mean low"], found["mean high"])
 
 
 def _error(results: Results, column: str, a: str, b: str, part: str, *, margin: float | None = None,
@@ -152,7 +149,7 @@ def _gains(results: Results, a: str, b: str, metric: str, part: str) -> tuple[bo
 
 def above(d: pd.DataFrame, bound: float) -> tuple[bool, str]:
     """Whether the lower end of the 95 % interval of d lies above `bound`; a point estimate would be a coin flip."""
-    found = _with_interval("mean", d.set_index(["seed", "speaker", "clip"]).value)
+    found = shown(d)
     low, high = found["mean low"], found["mean high"]
     return bool(low > bound), f"{found['mean']:.3f} [{low:.3f}, {high:.3f}]"
 
@@ -509,17 +506,9 @@ def summary_table(results: Results, part: str, systems: Sequence[str] = (*SYSTEM
         for column, scaled in {"vertex_error": 1e5, "lve": 1e4, "fdd": 1e5, "fdd_abs": 1e5}.items():
             row[f"{column} x{scaled:.0e}".replace("e+0", "e-")] = scaled * mine[column].groupby("seed").mean().mean()
         for column in ("vertex_error_mm", "lve_mm", "fdd_abs_mm", "upper_mm"):
-            row |= _with_interval(column, mine[column])
+            row |= shown(_values(mine[column]), column)
         rows.append(row | {"achieved": mine.achieved.groupby("seed").mean().mean()})
     return pd.DataFrame(rows)
-
-
-def _with_interval(column: str, values: pd.Series) -> dict[str, float]:
-    data = nested(_values(values))
-    if len(data.seeds) < 2:
-        return {column: float(data.seed_means.mean()), f"{column} low": np.nan, f"{column} high": np.nan}
-    found = interval(data, planned=12, rng=np.random.default_rng(0))
-    return {column: found.mean, f"{column} low": found.low, f"{column} high": found.high}
 
 
 def interval_rows(results: Results, part: str, systems: Sequence[str], metric: str) -> pd.DataFrame:
@@ -534,7 +523,7 @@ def advantage_rows(results: Results, variants: Sequence[str], metric: str, part:
 
 
 def _drawn(system: str, values: pd.Series) -> dict:
-    found = _with_interval("mean", values)
+    found = shown(_values(values))
     low, high = (found["mean"] if np.isnan(found[f"mean {end}"]) else found[f"mean {end}"] for end in ("low", "high"))
     return {"system": system, "mean": found["mean"], "low": low, "high": high,
             "seeds": nested(_values(values)).seed_means.tolist()}
