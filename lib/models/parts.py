@@ -172,23 +172,27 @@ def spec_augment(model: Wav2Vec2Model, features: Tensor) -> Tensor:
 
 
 class KeyValueCache:
-    """Keys and values of the frames seen so far, (B, heads, t, width)."""
+    """Keys and values of the frames seen so far, (B, heads, t, width) each."""
 
     def __init__(self, frames: int):
-        self.frames, self.length, self.stored = frames, 0, None
+        self.frames, self.length = frames, 0
+        self.keys: Tensor | None = None
+        self.values: Tensor | None = None
 
-    def append(self, new: Tensor) -> tuple[Tensor, Tensor]:
-        """Add one frame (B, 2, heads, 1, width); return all keys and all values."""
+    def append(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Add key and value of one frame (B, heads, 1, width); return all keys and all values."""
         if torch.is_grad_enabled():
             # autograd needs every earlier version unchanged, so nothing is written in place
-            self.stored = new if self.stored is None else torch.cat([self.stored, new], 3)
-            return self.stored[:, 0], self.stored[:, 1]
-        if self.stored is None:
-            batch, two, heads, _, width = new.shape
-            self.stored = new.new_empty(batch, two, heads, self.frames, width)
-        self.stored[:, :, :, self.length : self.length + 1] = new
+            self.keys = key if self.keys is None else torch.cat([self.keys, key], 2)
+            self.values = value if self.values is None else torch.cat([self.values, value], 2)
+            return self.keys, self.values
+        if self.keys is None:
+            batch, heads, _, width = key.shape
+            self.keys, self.values = (key.new_empty(batch, heads, self.frames, width) for _ in range(2))
+        self.keys[:, :, self.length : self.length + 1] = key
+        self.values[:, :, self.length : self.length + 1] = value
         self.length += 1
-        return self.stored[:, 0, :, : self.length], self.stored[:, 1, :, : self.length]
+        return self.keys[:, :, : self.length], self.values[:, :, : self.length]
 
 
 class AlignedAttention:
@@ -240,10 +244,10 @@ class CachedLayer:
     def attend_past(self, x: Tensor, bias: Tensor) -> Tensor:
         attention = self.layer.self_attn
         projected = F.linear(x, attention.in_proj_weight, attention.in_proj_bias)
-        projected = projected.view(len(x), 3, attention.num_heads, 1, -1)
-        keys, values = self.past.append(projected[:, 1:])
+        query, key, value = projected.view(len(x), 3, attention.num_heads, 1, -1).unbind(1)
+        keys, values = self.past.append(key, value)
         dropout = attention.dropout if attention.training else 0.0
-        mixed = F.scaled_dot_product_attention(projected[:, 0], keys, values, attn_mask=bias, dropout_p=dropout)
+        mixed = F.scaled_dot_product_attention(query, keys, values, attn_mask=bias, dropout_p=dropout)
         return attention.out_proj(mixed.reshape(len(x), -1))
 
 
