@@ -66,6 +66,7 @@ def fit(
     """
     from tqdm.auto import tqdm
 
+    model.to(device())
     trained = [p for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.Adam(trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
     log = _resume(checkpoint, model, optimiser)
@@ -80,8 +81,20 @@ def fit(
         if epoch + 1 == recipe.epochs or time.monotonic() - saved > SAVE_EVERY_S:
             save(checkpoint, model, optimiser, log)
             saved = time.monotonic()
-    model.eval()
+    model.cpu().eval()
     return log
+
+
+def device() -> torch.device:
+    """Where networks are trained: the GPU where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _moved(batch: object, where: torch.device) -> object:
+    """The batch (tensor, something with a method `to`, or a tuple of these) on the device of training."""
+    if isinstance(batch, tuple):
+        return tuple(_moved(part, where) for part in batch)
+    return batch.to(where) if hasattr(batch, "to") else batch
 
 
 def _epoch(model, batches, losses, optimiser, recipe, weights, seed, label) -> dict[str, float]:
@@ -89,7 +102,7 @@ def _epoch(model, batches, losses, optimiser, recipe, weights, seed, label) -> d
     rng = seed_everything(*seed)
     sums: dict[str, list[float]] = {}
     for batch in batches(rng):
-        named = losses(batch)
+        named = losses(_moved(batch, device()))
         total = sum(weights[name] * value for name, value in named.items() if weights.get(name))
         if not torch.isfinite(total):
             raise InputError(f"{label}: the loss is {total.item()} in epoch {seed[-1]}; lower the learning rate")

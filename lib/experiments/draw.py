@@ -31,8 +31,8 @@ CORPORA = {"smoke": SMOKE, "laptop": LAPTOP, "paper": LAPTOP}
 class Draw:
     """The material of one seed. `table` has one row per clip: position, clip, factors, part.
 
-    hidden[i] (2T, C) speech features, two per frame; motion[i] (T, K) coefficients, floor[i] (T, K) the same of the part of
-    the motion that a listener could know; `part` is train, val, seen (speaker known, sentence not) or unseen (neither).
+    hidden[i] (2T, C) speech features, two per frame; motion[i] (T, K) coefficients, floor[i] (T, K) the same of the part
+    of the motion that a listener could know; `part` is train, val, seen (speaker known, sentence not) or unseen.
     """
 
     scale: str
@@ -45,9 +45,8 @@ class Draw:
     basis: MotionBasis
     topology: Topology
     foundation: str
-    fps: int
+    fps: int                     # of the motion
     key: str                     # names clips, split, basis and speech features: all that results depend on
-    fps: float = FPS             # rate of motion, frames per second
 
     def rows(self, *parts: str) -> pd.DataFrame:
         """Rows of the named parts."""
@@ -126,7 +125,8 @@ def draw(scale: str, seed: int, emotions: tuple[str, ...], components: int, fps:
     basis = MotionBasis(stored["directions"], float(stored["scale"]))
     cuts = np.cumsum(stored["frames"])[:-1]
     return Draw(
-        scale, seed, table, tuple(made.specs[i] for i in table["position"]), _hidden(scale, table, stored["frames"], fps),
+        scale, seed, table, tuple(made.specs[i] for i in table["position"]),
+        _hidden(scale, table, stored["frames"], fps),
         np.split(stored["motion"], cuts), np.split(stored["floor"], cuts), basis, _topology(), foundation(scale).name,
         fps, digest(path.stem, weights_digest(foundation(scale).encoder)),
     )
