@@ -20,6 +20,7 @@ LIGHT = ("torch", "transformers", "numpy")
 HEAVY = {
     "lib.figures": "draws with matplotlib",
     "lib.experiments.draw": "its rows are pandas tables",
+    "lib.experiments.measures": "its results are pandas tables",
     "lib.experiments.eavanet": "its rows are pandas tables",
     "lib.experiments.eavanet_measures": "its results are pandas tables",
     "lib.experiments.eavanet_claims": "its results are pandas tables",

@@ -1,15 +1,7 @@
 """What is measured on the trained systems of paper 004: one table per question, one row per clip (or clip and level).
 
 All tables are functions of (scale, seed), cached by name; they never touch training clips except where a column says
-so. Distances in millimetres unless a name says otherwise. Projections and lip changes are computed on coefficients.
-
-Achieved intensity of motion y for emotion e on a clip: projection of y - n on the true axis x_e - n,
-
-    achieved = sum_t <y_t - n_t, x_e,t - n_t>_r / sum_t <x_e,t - n_t, x_e,t - n_t>_r
-
-with n the exact neutral face and x_e the exact face of full intensity for the same sound; 1 = full true intensity. The
-region is the upper face: around the mouth an emotion also changes how far speech moves the lips, so that a face which
-does not move at all would seem to express something.
+so. What any paper measures is in lib/experiments/measures.py; here is what concerns EavaNet, its rivals and ablations.
 """
 
 from functools import lru_cache
@@ -18,32 +10,34 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lib.experiments.draw import FPS, Draw, corpus, foundation, frames_of, to_video_rate
+from lib.experiments import measures
+from lib.experiments.draw import Draw, foundation, frames_of, to_video_rate
 from lib.experiments.eavanet import CODE, EMOTIONS, SIZES, SYSTEMS, Trained, config, material, train, training_speakers
-from lib.metrics import evaluate, vertex_error
+from lib.experiments.measures import Controls, target
 from lib.models.eavanet import EavaNet
-from lib.probes import achieved_intensity, leakage, silhouettes, swap_skill
+from lib.probes import silhouettes, swap_skill
 from lib.study import cached_table, code_digest, run_folder
 from lib.training import seed_everything
 
 ALPHAS = (0.0, 0.15, 0.3, 0.5, 0.7, 1.0, 1.3)
 FLOOR_STEP = 0.01                # falling steps of achieved intensity below this are rounding of the basis
-CONTROLS = ("control/static-template", "control/mean-motion", "control/shuffled-audio", "control/random-init",
-            "control/oracle")
-MEASURES = "lib.experiments.eavanet_measures"
+CONTROLS = Controls.names
 MODELS = ("lib.models.eavanet", "lib.models.faceformer", "lib.models.codetalker")
 
 
 def _cached(scale: str, seed: int, name: str, compute, *settings) -> pd.DataFrame:
-    key = code_digest(*CODE, *MODELS, MEASURES, "lib.metrics", "lib.probes", "lib.models.judges", "lib.foundations")
-    folder = run_folder("eavanet", material(scale, seed).key, SIZES[scale], SYSTEMS, settings, key)
-    return cached_table(folder / f"{name}.csv", compute)
+    return measures.cached("eavanet", material(scale, seed), name, compute, SIZES[scale], SYSTEMS, settings,
+                           modules=(*CODE, *MODELS, "lib.experiments.eavanet_measures"))
 
 
 def test_rows(data: Draw) -> pd.DataFrame:
     """Test clips: seen (BIWI-A: selected speakers, new sentences) and unseen (BIWI-B: new speakers and sentences)."""
-    rows = data.rows("seen", "unseen")
-    return rows[(rows.part == "unseen") | rows.actor.isin(training_speakers(data, SYSTEMS["eavanet"]))]
+    return measures.test_rows(data, selected(data))
+
+
+def selected(data: Draw) -> tuple[int, ...]:
+    """The expressive training speakers that EavaNet keeps."""
+    return training_speakers(data, SYSTEMS["eavanet"])
 
 
 # Predictions ----------------------------------------------------------------------------------------------------------
@@ -52,30 +46,20 @@ def test_rows(data: Draw) -> pd.DataFrame:
 def predict(name: str, data: Draw, clip: int) -> np.ndarray:
     """Coefficients (T, K) that a system or control gives for a test clip and its own emotion label."""
     if name.startswith("control/"):
-        return _control(name, data, clip)
-    trained = train(data.scale, data.seed, name)
-    return trained.predict(data.hidden[clip], trained.id_for(clip), data.table.emotion[clip])
+        return controls(data).predict(name, clip)
+    return _drive(train(data.scale, data.seed, name), data.hidden[clip], clip)
 
 
-def _control(name: str, data: Draw, clip: int) -> np.ndarray:
-    truth = data.motion[clip]
-    if name == "control/oracle":
-        return data.floor[clip]
-    if name == "control/static-template":
-        return np.zeros_like(truth)
-    if name == "control/mean-motion":
-        return np.broadcast_to(_mean_motion(data.scale, data.seed), truth.shape)
-    system = train(data.scale, data.seed, "eavanet") if name == "control/shuffled-audio" else _untrained(data)
-    hidden = _other_audio(data, clip) if name == "control/shuffled-audio" else data.hidden[clip]
-    return system.predict(hidden, system.id_for(clip), data.table.emotion[clip])
+def _drive(trained: Trained, hidden: np.ndarray, clip: int) -> np.ndarray:
+    return trained.predict(hidden, trained.id_for(clip), trained.data.table.emotion[clip])
 
 
 @lru_cache(maxsize=8)
-def _mean_motion(scale: str, seed: int) -> np.ndarray:
-    data = material(scale, seed)
-    rows = data.rows("train")
-    known = rows[rows.actor.isin(training_speakers(data, SYSTEMS["eavanet"]))]
-    return np.concatenate([data.motion[i] for i in known.index]).mean(0)
+def controls(data: Draw) -> Controls:
+    """The trivial rivals around EavaNet."""
+    return Controls(data, test_rows(data), selected(data),
+                    lambda hidden, clip: _drive(train(data.scale, data.seed, "eavanet"), hidden, clip),
+                    lambda hidden, clip: _drive(_untrained(data), hidden, clip))
 
 
 def _untrained(data: Draw) -> Trained:
@@ -84,82 +68,20 @@ def _untrained(data: Draw) -> Trained:
     return Trained(data, system, EavaNet(config(data, system, SIZES[data.scale])).eval(), [])
 
 
-def _other_audio(data: Draw, clip: int) -> np.ndarray:
-    """Features of the next test clip with another sentence, repeated from the start where it is shorter."""
-    rows = test_rows(data).index.to_numpy()
-    later = np.roll(rows, -1 - int(np.flatnonzero(rows == clip)[0]))
-    other = next(i for i in later if data.table.sentence[i] != data.table.sentence[clip])
-    return np.resize(data.hidden[other], (len(data.hidden[clip]), data.audio_width))
-
-
 # Table II and everything per clip -------------------------------------------------------------------------------------
 
 
 def scores(scale: str, seed: int, names: tuple[str, ...] = (*SYSTEMS, *CONTROLS)) -> pd.DataFrame:
     """Vertex metrics of every system on every test clip, with the achieved intensity of prediction and truth."""
-    return pd.concat([_cached(scale, seed, f"scores-{name.replace('/', '-')}", lambda n=name: _scores(scale, seed, n))
-                      for name in names], ignore_index=True)
+    def measure(name: str) -> pd.DataFrame:
+        data = material(scale, seed)
+        return measures.scores(data, name, test_rows(data), lambda clip: predict(name, data, clip))
 
-
-def _scores(scale: str, seed: int, name: str) -> pd.DataFrame:
-    from tqdm.auto import tqdm
-
-    data = material(scale, seed)
-    rows = test_rows(data)
-    bar = tqdm(rows.itertuples(), total=len(rows), desc=f"measuring {name}, seed {seed}", unit="clip", leave=False)
-    return pd.DataFrame([_score(data, name, row) for row in bar])
-
-
-def _score(data: Draw, name: str, row) -> dict:
-    clip, topology = row.Index, data.topology
-    coefficients = predict(name, data, clip)
-    pred, truth = data.vertices(clip, coefficients), data.truth(clip)
-    numbers = evaluate(pred, truth, data.template(clip), topology.regions, topology.mm_per_unit)
-    upper = topology.regions["upper_face"]
-    numbers["upper_mm"] = vertex_error(pred[:, upper], truth[:, upper], form="distance").mean()
-    if row.emotion != "neutral":
-        neutral, full = target(data, clip, "neutral"), target(data, clip, row.emotion)
-        numbers["achieved"] = achieved(data, coefficients, neutral, full)
-        numbers["achieved_truth"] = achieved(data, data.floor[clip], neutral, full)
-    return {"seed": data.seed, "system": name, "part": row.part, "clip": row.clip, "speaker": row.actor,
-            "emotion": row.emotion, "intensity": row.intensity, **numbers}
+    return pd.concat([_cached(scale, seed, f"scores-{name}", lambda n=name: measure(n)) for name in names],
+                     ignore_index=True)
 
 
 # Intensity ------------------------------------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=4096)
-def _target(scale: str, seed: int, clip: int, emotion: str) -> np.ndarray:
-    from lib.puppet.corpus import counterfactual
-
-    data = material(scale, seed)
-    exact = counterfactual(data.specs[clip], face_only=True, emotion=emotion, intensity=1.0)
-    return data.basis.encode(exact.oracle_vertices(FPS) - data.template(clip))
-
-
-def target(data: Draw, clip: int, emotion: str) -> np.ndarray:
-    """Coefficients (T, K) of the exact face of full intensity for the clip's own sound, nuisance left out."""
-    return _target(data.scale, data.seed, int(clip), emotion)
-
-
-def achieved(data: Draw, motion: np.ndarray, neutral: np.ndarray, full: np.ndarray) -> float:
-    """Projection of (T, K) motion on the axis from neutral to full intensity, upper face; 0 = neutral, 1 = full."""
-    return float(achieved_intensity(*(within(data, "upper_face", x) for x in (motion, neutral, full))))
-
-
-def within(data: Draw, region: str, motion: np.ndarray) -> np.ndarray:
-    """Motion (T, K) as a vector (T K,) whose inner products are those of the vertices of a region, without a mesh."""
-    return (motion @ _root(data.scale, data.seed, region)).ravel()
-
-
-@lru_cache(maxsize=32)
-def _root(scale: str, seed: int, region: str) -> np.ndarray:
-    """R (K, K) with R R^T = D_r D_r^T, D_r the rows of the basis that belong to the region."""
-    data = material(scale, seed)
-    vertices = data.basis.directions.reshape(len(data.basis.directions), -1, 3)[:, data.topology.regions[region]]
-    flat = vertices.reshape(len(vertices), -1).astype(np.float64)
-    values, vectors = np.linalg.eigh(flat @ flat.T)
-    return vectors * np.sqrt(values.clip(0))
 
 
 def control_curves(
@@ -181,24 +103,10 @@ def _curve(data: Draw, name: str, clip: int, emotion: str) -> list[dict]:
     neutral, full = target(data, clip, "neutral"), target(data, clip, emotion)
     row = data.table.loc[clip]
     return [{"seed": data.seed, "system": name, "part": row.part, "clip": row["clip"], "speaker": row.actor,
-             "emotion": emotion, "alpha": alpha, "achieved": achieved(data, face, neutral, full),
-             "lips": _lip_crosstalk(data, face - faces[0], full - neutral),
-             "others": _emotion_crosstalk(data, clip, emotion, face - faces[0])}
+             "emotion": emotion, "alpha": alpha, "achieved": measures.achieved(data, face, neutral, full),
+             "lips": measures.lip_crosstalk(data, face - faces[0], full - neutral),
+             "others": measures.emotion_crosstalk(data, clip, emotion, EMOTIONS, face - faces[0])}
             for alpha, face in zip(ALPHAS, faces, strict=True)]
-
-
-def _lip_crosstalk(data: Draw, change: np.ndarray, axis: np.ndarray) -> float:
-    moved, wanted = within(data, "lips", change), within(data, "lips", axis)
-    beside = moved - (moved @ wanted) / max(wanted @ wanted, 1e-12) * wanted
-    return float(np.linalg.norm(beside) / max(np.linalg.norm(change), 1e-6))
-
-
-def _emotion_crosstalk(data: Draw, clip: int, emotion: str, change: np.ndarray) -> float:
-    axes = {e: within(data, "upper_face", target(data, clip, e) - target(data, clip, "neutral")) for e in EMOTIONS[1:]}
-    moved, own = within(data, "upper_face", change), axes.pop(emotion)
-    beside = [other - (other @ own) / (own @ own) * own for other in axes.values()]      # what only the other does
-    sizes = [max(np.linalg.norm(x) * np.linalg.norm(moved), 1e-6) for x in beside]
-    return float(max(abs(moved @ x) / size for x, size in zip(beside, sizes, strict=True)))
 
 
 # Style embeddings -----------------------------------------------------------------------------------------------------
@@ -210,7 +118,7 @@ def styles(scale: str, seed: int, name: str) -> tuple[pd.DataFrame, np.ndarray, 
     data, trained = material(scale, seed), train(scale, seed, name)
     pairs = [trained.style(clip) for clip in data.table.index]
     known = data.table.actor.isin(trained.speakers)
-    table = data.table.assign(known=known, seconds=[len(m) / FPS for m in data.motion])
+    table = data.table.assign(known=known)
     return table, np.stack([style for style, _ in pairs]), np.stack([weights for _, weights in pairs])
 
 
@@ -231,7 +139,7 @@ def _swaps(scale: str, seed: int, name: str) -> pd.DataFrame:
         b = _unlike(data, a)
         exact = counterfactual(data.specs[a], face_only=True, emotion=data.table.emotion[b],
                                intensity=float(data.table.intensity[b]))
-        truth = data.basis.encode(exact.oracle_vertices(FPS) - data.template(a))
+        truth = data.basis.encode(exact.oracle_vertices(data.fps) - data.template(a))
         swapped, kept = (_decode_with(trained, a, style) for style in (b, a))
         out.append({"seed": seed, "system": name, "clip": data.table["clip"][a], "speaker": data.table.actor[a],
                     "swap_skill": swap_skill([swapped], [truth], [kept])[0]})
@@ -271,23 +179,7 @@ def leaks(scale: str, seed: int, name: str) -> pd.DataFrame:
     """Every probe of every factor for one system's style embeddings."""
     table, style, _ = styles(scale, seed, name)
     held_out = (table.part != "train").to_numpy()
-    rows, data = table[held_out], material(scale, seed)
-    pooled = np.stack([np.concatenate([m.mean(0), m.std(0)]) for m in data.motion])[held_out]
-    phones = np.array([len(corpus(scale)[i].phonemes) for i in rows.position]) / rows.seconds.to_numpy()
-    factors = {"emotion": rows.emotion.to_numpy(str), "speaker": rows.actor.to_numpy(str),
-               "sentence": rows.sentence.to_numpy(str), "rate": phones.astype(float)}
-    groups = {"speaker": rows.actor.to_numpy(str), "sentence": rows.sentence.to_numpy(str)}
-    return leakage({"style": style[held_out]}, factors, groups, seed=seed, reference=pooled, folds=2)
-
-
-def flatten(points: np.ndarray, seed: int) -> dict[str, np.ndarray]:
-    """Two-dimensional maps (N, 2) of embeddings (N, d): PCA, and t-SNE as in the paper's Fig. 2."""
-    from sklearn.decomposition import PCA
-    from sklearn.manifold import TSNE
-
-    perplexity = min(30.0, (len(points) - 1) / 3)
-    return {"PCA": PCA(2, random_state=seed).fit_transform(points),
-            "t-SNE": TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(points)}
+    return measures.embedding_leakage(material(scale, seed), table[held_out], {"style": style[held_out]})
 
 
 def token_distances(scale: str, seed: int, name: str = "eavanet") -> pd.DataFrame:
@@ -330,7 +222,7 @@ def _prosody(scale: str, seed: int, names: tuple[str, ...]) -> pd.DataFrame:
             spoken = counterfactual(data.specs[clip], voice_only=True, emotion=voice,
                                     intensity=0.0 if voice == "neutral" else 1.0)
             hidden = to_video_rate(foundation(scale).features(spoken.audio), frames_of(spoken.audio))
-            truth = spoken.oracle_vertices(FPS)
+            truth = spoken.oracle_vertices(data.fps)
             out += [_conveyed(data, name, clip, voice, hidden[: 2 * len(truth)], truth) for name in names]
     return pd.DataFrame(out)
 
@@ -340,7 +232,7 @@ def _contradiction(emotion: str) -> str:
 
 
 def _conveyed(data: Draw, name: str, clip: int, voice: str, hidden: np.ndarray, truth: np.ndarray) -> dict:
-    row, upper = data.table.loc[clip], data.topology.regions["upper_face"]
+    row = data.table.loc[clip]
     if name == "control/static-template":
         coefficients = np.zeros((len(truth), len(data.basis.directions)), np.float32)
     else:
@@ -349,27 +241,8 @@ def _conveyed(data: Draw, name: str, clip: int, voice: str, hidden: np.ndarray, 
     pred = data.vertices(clip, coefficients)
     return {"seed": data.seed, "system": name, "voice": "neutral" if voice == "neutral" else "contradicting",
             "clip": row["clip"], "speaker": row.actor, "emotion": row.emotion,
-            "upper_mm": vertex_error(pred[:, upper], truth[:, upper], form="distance").mean(),
-            "judge": recognised(data, clip, pred, row.emotion)}
-
-
-def recognised(data: Draw, clip: int, vertices: np.ndarray, emotion: str) -> float:
-    """Share of the independent judges that see `emotion`, among the four, in the 68 landmarks of (T, V, 3) vertices."""
-    points = data.topology.landmarks
-    landmarks, template = vertices[:, points], data.template(clip)[points]
-    return float(np.mean([judge(landmarks, template) == emotion for judge in judges(data.scale)]))
-
-
-@lru_cache(maxsize=2)
-def judges(scale: str):
-    """Callables (landmarks, template) -> emotion, one per judge of lib/foundations.py, choosing among the four."""
-    from lib.foundations import judges as trained_judges
-
-    def seen(judge):
-        columns = [judge.emotions.index(e) for e in EMOTIONS]
-        return lambda landmarks, template: EMOTIONS[int(np.argmax(judge.predict_proba(landmarks, template)[columns]))]
-
-    return tuple(seen(judge) for judge in trained_judges(scale))
+            "upper_mm": measures.upper_error(data, pred, truth),
+            "judge": measures.recognised(data, clip, pred, row.emotion, EMOTIONS)}
 
 
 # Reach in time --------------------------------------------------------------------------------------------------------
@@ -395,7 +268,7 @@ def _felt(data: Draw, name: str, clip: int) -> dict:
     changed[2 * middle - 2 : 2 * middle + 3] = hidden.mean(0)
     speaker, emotion = trained.id_for(clip), data.table.emotion[clip]
     change = np.abs(trained.predict(changed, speaker, emotion) - trained.predict(hidden, speaker, emotion)).mean(1)
-    away = np.abs(np.arange(len(change)) - middle) / FPS
+    away = np.abs(np.arange(len(change)) - middle) / data.fps
     at = change[away <= 0.08].mean()
     return {"seed": data.seed, "system": name, "clip": data.table["clip"][clip], "speaker": data.table.actor[clip],
             "near": change[(away >= 0.1) & (away <= 0.3)].mean() / at, "far": change[away > 1].mean() / at}
