@@ -24,6 +24,7 @@ HEAVY = {
     "lib.experiments.eavanet": "its rows are pandas tables",
     "lib.experiments.eavanet_measures": "its results are pandas tables",
     "lib.experiments.eavanet_claims": "its results are pandas tables",
+    "lib.experiments.eavanet_tables": "its results are pandas tables",
     "lib.experiments.comparison": "its results are pandas tables",
     "lib.player_widget": "is an anywidget",
 }

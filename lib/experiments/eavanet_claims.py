@@ -16,8 +16,6 @@ from lib import printed
 from lib.bench import RELEASED
 from lib.claims import Check, Claim, Evidence, by_id
 from lib.experiments import eavanet_measures as measures
-from lib.experiments.draw import FPS, Draw
-from lib.experiments.eavanet import SWEEP, SYSTEMS, train, training_clips
 from lib.probes import calibrate, control_curve
 from lib.stats import nested, seed_table, shown
 from lib.study import cached_table, code_digest, run_folder
@@ -91,19 +89,19 @@ def skill(scores: pd.DataFrame, system: str, metric: str, part: str) -> pd.DataF
     """Skill per clip: distance from the static template's mean error in units of the room, one row per clip."""
     static = rows_of(scores, "control/static-template", part)[metric].groupby("seed").mean()
     error = rows_of(scores, system, part)[metric]
-    return _values((static - error) / room(scores, metric, part))
+    return values((static - error) / room(scores, metric, part))
 
 
 def advantage(scores: pd.DataFrame, a: str, b: str, metric: str, part: str) -> pd.DataFrame:
     """Paired advantage of a over b per clip in skill units (errors: lower is better)."""
     difference = rows_of(scores, b, part)[metric] - rows_of(scores, a, part)[metric]
-    return _values(difference / room(scores, metric, part))
+    return values(difference / room(scores, metric, part))
 
 
 def fdd_advantage(scores: pd.DataFrame, a: str, b: str, part: str, form: str = "fdd_abs") -> pd.DataFrame:
     """Paired advantage of a over b in FDD, as a share of the static template's mean FDD of the seed."""
     difference = rows_of(scores, b, part)[form] - rows_of(scores, a, part)[form]
-    return _values(difference / rows_of(scores, "control/static-template", part)["fdd_static"].groupby("seed").mean())
+    return values(difference / rows_of(scores, "control/static-template", part)["fdd_static"].groupby("seed").mean())
 
 
 def fdd_floor(scores: pd.DataFrame, part: str) -> float:
@@ -112,7 +110,8 @@ def fdd_floor(scores: pd.DataFrame, part: str) -> float:
     return float(oracle.fdd_abs.mean() / static.fdd_static.mean())
 
 
-def _values(series: pd.Series) -> pd.DataFrame:
+def values(series: pd.Series) -> pd.DataFrame:
+    """Table [seed, speaker, clip, value] of a series indexed by those, the form in which evidence is judged."""
     return series.rename("value").reset_index()
 
 
@@ -398,7 +397,7 @@ def crossing(results: Results) -> list[Evidence]:
     return [_probed(results, "content_probe", less("sentence"), note="sentence"),
             _probed(results, "speaking rate", less("rate"), role="extra", direction="a<b", delta_key="leakage"),
             _probed(results, "speaker_probe", less("speaker")),
-            Evidence("swap_skill", _values(swap[crossed] - swap[own]))]
+            Evidence("swap_skill", values(swap[crossed] - swap[own]))]
 
 
 def cross_entropy(results: Results) -> list[Evidence]:
@@ -428,7 +427,7 @@ def selection(results: Results) -> list[Evidence]:
 
 def _intensity_gain(results: Results, a: str, b: str) -> pd.DataFrame:
     one, other = (rows_of(results.scores, name, "unseen").achieved for name in (a, b))
-    return _values((one - other).dropna())
+    return values((one - other).dropna())
 
 
 def carries_over(results: Results) -> list[Evidence]:
@@ -497,84 +496,6 @@ def evidence(results: Results, claims: Sequence[Claim]) -> dict[str, list[Eviden
     return {f"eavanet-{number:02d}": columns for number, columns in found.items()}
 
 
-def summary_table(results: Results, part: str, systems: Sequence[str] = (*SYSTEMS, *measures.CONTROLS)) -> pd.DataFrame:
-    """Table II for every system: raw in the paper's convention and millimetres, mean over seeds with 95 % interval."""
-    rows = []
-    for system in systems:
-        mine = rows_of(results.scores, system, part)
-        row = {"system": system, "clips": len(mine) // len(results.seeds)}
-        for column, scaled in {"vertex_error": 1e5, "lve": 1e4, "fdd": 1e5, "fdd_abs": 1e5}.items():
-            row[f"{column} x{scaled:.0e}".replace("e+0", "e-")] = scaled * mine[column].groupby("seed").mean().mean()
-        for column in ("vertex_error_mm", "lve_mm", "fdd_abs_mm", "upper_mm"):
-            row |= shown(_values(mine[column]), column)
-        rows.append(row | {"achieved": mine.achieved.groupby("seed").mean().mean()})
-    return pd.DataFrame(rows)
-
-
-def interval_rows(results: Results, part: str, systems: Sequence[str], metric: str) -> pd.DataFrame:
-    """system, mean, low, high and the seeds' means of a metric: what figures.dots_with_intervals draws."""
-    return pd.DataFrame([_drawn(name, rows_of(results.scores, name, part)[metric]) for name in systems])
-
-
-def advantage_rows(results: Results, variants: Sequence[str], metric: str, part: str) -> pd.DataFrame:
-    """The same for the advantage of the full model over variants, in skill."""
-    tables = {name: advantage(results.scores, "eavanet", name, metric, part) for name in variants}
-    return pd.DataFrame([_drawn(name, d.set_index(["seed", "speaker", "clip"]).value) for name, d in tables.items()])
-
-
-def _drawn(system: str, values: pd.Series) -> dict:
-    found = shown(_values(values))
-    low, high = (found["mean"] if np.isnan(found[f"mean {end}"]) else found[f"mean {end}"] for end in ("low", "high"))
-    return {"system": system, "mean": found["mean"], "low": low, "high": high,
-            "seeds": nested(_values(values)).seed_means.tolist()}
-
-
-def ablation_table(results: Results, variants: Sequence[str]) -> pd.DataFrame:
-    """Advantage of the full model over each variant, in skill, with 95 % intervals: lips seen, upper face unseen."""
-    places = {"lips, seen": ("lve_mm", "seen"), "lips, unseen": ("lve_mm", "unseen"),
-              "upper, unseen": ("upper_mm", "unseen")}
-    rows = {name: {"variant": name} for name in variants}
-    for label, (metric, part) in places.items():
-        for row in advantage_rows(results, variants, metric, part).itertuples():
-            rows[row.system] |= {label: row.mean, f"{label} low": row.low, f"{label} high": row.high}
-    return pd.DataFrame(rows.values())
-
-
-def sweep_table(scale: str, seed: int) -> pd.DataFrame:
-    """Weight of the cross-entropy term in both loss scales, one seed: errors and emotion read from the embedding."""
-    names = {"eavanet/no-ce": (0.0, "mse"), "eavanet": (SYSTEMS["eavanet"].ce_weight, "mse")}
-    names |= {name: (system.ce_weight, system.vertex_loss) for name, system in SWEEP.items()}
-    rows = []
-    for name, (weight, loss) in names.items():
-        scored = measures.scores(scale, seed, (name,)).query("part == 'unseen'")
-        emotion = measures.leaks(scale, seed, name).query("factor == 'emotion'").value.max()
-        rows.append({"vertex loss": loss, "weight": weight, "emotion_probe": emotion, "lve_mm": scored.lve_mm.mean(),
-                     "upper_mm": scored.upper_mm.mean(), "achieved": scored.achieved.mean()})
-    return pd.DataFrame(rows).sort_values(["vertex loss", "weight"])
-
-
-def material_table(data: Draw) -> pd.DataFrame:
-    """Clips, speakers, sentences and minutes that the main system trains and is tested on."""
-    tested = measures.test_rows(data)
-    parts = {"train": training_clips(data, SYSTEMS["eavanet"])[0], "seen": tested[tested.part == "seen"].index,
-             "unseen": tested[tested.part == "unseen"].index}
-    return pd.DataFrame([{"part": part, "clips": len(index), "speakers": data.table.actor[index].nunique(),
-                          "sentences": data.table.sentence[index].nunique(),
-                          "minutes": sum(len(data.motion[i]) for i in index) / FPS / 60}
-                         for part, index in parts.items()])
-
-
-def printed_shares(claims: Sequence[Claim]) -> pd.DataFrame:
-    """Printed shares of votes re-read as 690, 230 and 23 independent votes (Table III)."""
-    rows = []
-    for claim in (by_id(claims, f"eavanet-{number:02d}") for number in (3, 4, 5)):
-        for column in claim.columns:
-            share = claim.entry["paper_values"]["a"][column]
-            for votes, decision in printed.reanalyse_share(share, claim.direction[column]).items():
-                rows.append((claim.id, column, share, votes, printed.share_z(share, votes), decision.verdict))
-    return pd.DataFrame(rows, columns=["claim", "column", "printed %", "votes", "z from 50 %", "verdict"])
-
-
 def conditions(results: Results) -> dict[str, list[Check]]:
     """What the texts of the entries ask of all their columns together, also where a column is undecidable."""
     found = {claim: [fdd_condition(results)] for claim in ("eavanet-01", "eavanet-02")}
@@ -582,17 +503,3 @@ def conditions(results: Results) -> dict[str, list[Check]]:
     found["eavanet-10"] = [_check("slope above 0.5", above(slope, 0.5))]
     found["eavanet-08"] = [check for column in growth(results.timing) for check in column.checks]
     return found
-
-
-def system_sizes(scale: str, seed: int) -> pd.DataFrame:
-    """Trained parameters of the systems at this scale: none is bigger by accident without the reader seeing it."""
-    names = [name for name in SYSTEMS if "/" not in name or name.endswith(("no-gau", "no-blstm", "no-style"))]
-    rows = [(name, sum(p.numel() for p in train(scale, seed, name).model.parameters())) for name in names]
-    return pd.DataFrame(rows, columns=["system", "parameters"])
-
-
-def share_at(results: Results, alpha: float = 0.3) -> float:
-    """How far achieved intensity at `alpha` lies between alpha 0 and 1, unseen speakers; the ratings give 0.41."""
-    rows = results.control[(results.control.system == "eavanet") & (results.control.part == "unseen")]
-    means = rows.groupby("alpha").achieved.mean()
-    return printed.achieved_share(means[0.0], means[alpha], means[1.0])
