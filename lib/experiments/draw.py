@@ -31,8 +31,8 @@ CORPORA = {"smoke": SMOKE, "laptop": LAPTOP, "paper": LAPTOP}
 class Draw:
     """The material of one seed. `table` has one row per clip: position, clip, factors, part.
 
-    hidden[i] (2T, C) speech features, two per frame; motion[i] (T, K) coefficients, floor[i] (T, K) the same of the part
-    of the motion that a listener could know; `part` is train, val, seen (speaker known, sentence not) or unseen.
+    hidden[i] (2T, C) speech features, two per frame; motion[i] (T, K) coefficients, floor[i] (T, K) the same of the
+    part of the motion that a listener could know; `part` is train, val, seen (speaker known, sentence not) or unseen.
     """
 
     scale: str
