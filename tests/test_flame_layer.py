@@ -32,7 +32,8 @@ def test_a_bent_arm_of_two_joints_ends_where_the_hand_computed_it():
     turns = rotation_matrices(torch.tensor([[0, 0, QUARTER], [0, 0, QUARTER]]))
     moved = linear_blend_skinning(rest, joints, turns, (-1, 0), weights)
     # the elbow goes to (0, 1, 0) and the hand, turned by 180 degrees, to (-1, 1, 0); the shoulder's point goes to
-    # (0, .5, 0); the shared one to the middle of (0, 1.5, 0), where the upper arm takes it, and (-.5, 1, 0), where the lower does
+    # (0, .5, 0); the shared one to the middle of (0, 1.5, 0), where the upper arm takes it, and (-.5, 1, 0), where the
+    # lower arm does
     assert moved.numpy() == pytest.approx(np.array([[-1, 1, 0], [0, 0.5, 0], [-0.25, 1.25, 0]]), abs=1e-6)
 
 
