@@ -95,7 +95,7 @@ def released_faceformer(model: faceformer.FaceFormer, hidden: Tensor, style: Ten
 def released_codetalker(model: codetalker.CodeTalker, hidden: Tensor, style: Tensor, frames: int) -> Tensor:
     """`CodeTalker.decode` as released: decoder, codes and the stage-1 decoder over the whole prefix at every frame."""
     return released_loop(
-        model, hidden, model.style(style), frames, motion_of=lambda states: model.motion_of(model.feat_map(states))
+        model, hidden, model.style_of(style), frames, motion_of=lambda states: model.motion_of(model.feat_map(states))
     )
 
 

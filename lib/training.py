@@ -4,6 +4,7 @@ A run that is killed and started again gives the numbers it would have given wit
 dropout of an epoch depend on (seed, epoch) alone, and a checkpoint holds the state at the end of an epoch.
 """
 
+import math
 import pickle
 import time
 from collections.abc import Callable, Iterator
@@ -22,13 +23,24 @@ SAVE_EVERY_S = 20.0  # writing a checkpoint costs less than a tenth of a second 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How long and how fast to train; `halve_every` in epochs, 0 keeps the rate constant."""
+    """How long and how fast to train.
+
+    The rate is halved every `halve_every` epochs (0: constant), and with `anneal` also falls to zero along half a
+    cosine over the whole run.
+    """
 
     epochs: int
     learning_rate: float
     halve_every: int = 0
+    anneal: bool = False
     weight_decay: float = 0.0
     clip_norm: float = 0.0
+
+    def rate(self, epoch: int) -> float:
+        """Learning rate of an epoch, counted from 0."""
+        halved = 0.5 ** (epoch // self.halve_every) if self.halve_every else 1.0
+        annealed = 0.5 * (1 + math.cos(math.pi * epoch / self.epochs)) if self.anneal else 1.0
+        return self.learning_rate * halved * annealed
 
 
 Batches = Callable[[np.random.Generator], Iterator[object]]
@@ -54,23 +66,35 @@ def fit(
     """
     from tqdm.auto import tqdm
 
+    model.to(device())
     trained = [p for p in model.parameters() if p.requires_grad]
-    optimiser = torch.optim.Adam(trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    optimiser = torch.optim.Adam(trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
     log = _resume(checkpoint, model, optimiser)
     saved = time.monotonic()
     bar = tqdm(range(len(log), recipe.epochs), initial=len(log), total=recipe.epochs, desc=label, unit="epoch",
                leave=False, disable=not progress, mininterval=1.0)
     for epoch in bar:
-        rate = recipe.learning_rate * (0.5 ** (epoch // recipe.halve_every) if recipe.halve_every else 1.0)
         for group in optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = recipe.rate(epoch)
         log.append(_epoch(model, batches, losses, optimiser, recipe, weights, (seed, epoch), label))
         bar.set_postfix({name: f"{value:.4g}" for name, value in log[-1].items()})
         if epoch + 1 == recipe.epochs or time.monotonic() - saved > SAVE_EVERY_S:
             save(checkpoint, model, optimiser, log)
             saved = time.monotonic()
-    model.eval()
+    model.cpu().eval()
     return log
+
+
+def device() -> torch.device:
+    """Where networks are trained: the GPU where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _moved(batch: object, where: torch.device) -> object:
+    """The batch (tensor, something with a method `to`, or a tuple of these) on the device of training."""
+    if isinstance(batch, tuple):
+        return tuple(_moved(part, where) for part in batch)
+    return batch.to(where) if hasattr(batch, "to") else batch
 
 
 def _epoch(model, batches, losses, optimiser, recipe, weights, seed, label) -> dict[str, float]:
@@ -78,7 +102,7 @@ def _epoch(model, batches, losses, optimiser, recipe, weights, seed, label) -> d
     rng = seed_everything(*seed)
     sums: dict[str, list[float]] = {}
     for batch in batches(rng):
-        named = losses(batch)
+        named = losses(_moved(batch, device()))
         total = sum(weights[name] * value for name, value in named.items() if weights.get(name))
         if not torch.isfinite(total):
             raise InputError(f"{label}: the loss is {total.item()} in epoch {seed[-1]}; lower the learning rate")

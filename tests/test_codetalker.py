@@ -131,8 +131,8 @@ def test_feedback_is_renewed_when_weights_change():
 
 def test_style_may_be_a_mix_of_two_subjects(clip):
     model = randomised(CodeTalker(SMALL))
-    first, third = model.style(torch.eye(3)[:1]), model.style(torch.eye(3)[2:])
-    assert torch.allclose(model.style(torch.tensor([[0.3, 0.0, 0.7]])), 0.3 * first + 0.7 * third)
+    first, third = model.style_of(torch.eye(3)[:1]), model.style_of(torch.eye(3)[2:])
+    assert torch.allclose(model.style_of(torch.tensor([[0.3, 0.0, 0.7]])), 0.3 * first + 0.7 * third)
 
 
 def test_stage_2_training_reaches_all_but_stage_1_and_leaves_it_in_evaluation_mode(clip):

@@ -2,7 +2,8 @@
 
 A seed is a whole replication (protocol, section 1): it draws the unseen speakers and sentences and, elsewhere, weights,
 data order and noise. Every system compared trains and is tested on the same draw. Motion is the offset from the
-speaker's own neutral face without head pose, at 25 fps, as coefficients of a basis fitted on the training clips only.
+speaker's own neutral face without head pose, at the frame rate of the paper, as coefficients of a basis fitted on the
+training clips only.
 """
 
 from dataclasses import dataclass
@@ -19,18 +20,19 @@ from lib.paths import CACHE
 from lib.puppet.spec import LAPTOP, SMOKE, ClipSpec, draw_split
 from lib.study import cached_arrays, check_scale, code_digest, digest, weights_digest
 
-FPS = 25
+FPS = 25                     # EavaNet, FaceFormer and CodeTalker on BIWI
+FEATURE_RATE = 50            # Hz, wav2vec 2.0
 BASIS_FRAMES = 3000          # frames the basis is fitted on: 40 times its size
 SOURCES = ("spec", "head", "mesh", "shapes", "proportions")     # what decides split and vertices beside the corpus
 CORPORA = {"smoke": SMOKE, "laptop": LAPTOP, "paper": LAPTOP}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)        # compared and hashed by identity: what is computed from a draw can be kept
 class Draw:
     """The material of one seed. `table` has one row per clip: position, clip, factors, part.
 
-    hidden[i] (2T, C) speech features at 50 Hz, motion[i] (T, K) coefficients, floor[i] (T, K) the same of the part of
-    the motion that a listener could know; `part` is train, val, seen (speaker known, sentence not) or unseen (neither).
+    hidden[i] (2T, C) speech features, two per frame; motion[i] (T, K) coefficients, floor[i] (T, K) the same of the part
+    of the motion that a listener could know; `part` is train, val, seen (speaker known, sentence not) or unseen.
     """
 
     scale: str
@@ -43,6 +45,7 @@ class Draw:
     basis: MotionBasis
     topology: Topology
     foundation: str
+    fps: int                     # of the motion
     key: str                     # names clips, split, basis and speech features: all that results depend on
 
     def rows(self, *parts: str) -> pd.DataFrame:
@@ -56,7 +59,7 @@ class Draw:
 
     def truth(self, index: int) -> np.ndarray:
         """Exact vertices (T, V, 3) in millimetres, blinks and all; not the projection on the basis."""
-        return corpus(self.scale)[self.table.position[index]].vertices(FPS)
+        return corpus(self.scale)[self.table.position[index]].vertices(self.fps)
 
     def template(self, index: int) -> np.ndarray:
         """Neutral face (V, 3) in millimetres of the clip's speaker."""
@@ -92,36 +95,40 @@ def foundation(scale: str):
     return speech_encoder(scale)
 
 
-def to_video_rate(features: np.ndarray, frames: int) -> np.ndarray:
-    """Speech features (Ta, C) as exactly two rows per video frame.
+def to_video_rate(features: np.ndarray, frames: int, fps: int = FPS) -> np.ndarray:
+    """Speech features (Ta, C) at 50 Hz as exactly two rows per video frame, interpolated where fps is not 25.
 
     wav2vec 2.0 drops up to one row at the end of a clip; the last one is repeated, surplus rows are left out, so that
     every system predicts every frame of the truth.
     """
-    index = np.minimum(np.arange(2 * frames), len(features) - 1)
-    return np.asarray(features[index], np.float32)
+    at = np.minimum(np.arange(2 * frames) * (FEATURE_RATE / (2 * fps)), len(features) - 1)
+    before, share = at.astype(int), (at % 1)[:, None].astype(np.float32)
+    after = np.minimum(before + 1, len(features) - 1)
+    return np.asarray(features[before] * (1 - share) + features[after] * share, np.float32)
 
 
-def frames_of(audio: np.ndarray) -> int:
+def frames_of(audio: np.ndarray, fps: int = FPS) -> int:
     """Number of video frames of a waveform at 16 kHz."""
-    return int(len(audio) / SAMPLE_RATE * FPS + 1e-6)
+    return int(len(audio) / SAMPLE_RATE * fps + 1e-6)
 
 
-def draw(scale: str, seed: int, emotions: tuple[str, ...], components: int) -> Draw:
-    """Everything that seed `seed` draws from the corpus of `scale`, restricted to `emotions`."""
+def draw(scale: str, seed: int, emotions: tuple[str, ...], components: int, fps: int = FPS) -> Draw:
+    """Everything that seed `seed` draws from the corpus of `scale`, restricted to `emotions`, at `fps`."""
     made, split = corpus(scale), draw_split(CORPORA[scale], seed)
     names = {"test": "unseen", "test_seen": "seen"}
     table = made.table.rename(columns={"id": "clip"}).drop(columns="seed")
     table = table.assign(position=table.index, part=[split.part(spec) for spec in made.specs])
     table = table[table.emotion.isin(emotions) & (table.part != "unused")]
     table = table.assign(part=table.part.replace(names)).reset_index(drop=True)
-    stored = cached_arrays(_path(scale, seed, emotions, components), lambda: _motion(scale, seed, table, components))
+    path = _path(scale, seed, emotions, components, fps)
+    stored = cached_arrays(path, lambda: _motion(scale, seed, table, components, fps))
     basis = MotionBasis(stored["directions"], float(stored["scale"]))
     cuts = np.cumsum(stored["frames"])[:-1]
     return Draw(
-        scale, seed, table, tuple(made.specs[i] for i in table["position"]), _hidden(scale, table, stored["frames"]),
+        scale, seed, table, tuple(made.specs[i] for i in table["position"]),
+        _hidden(scale, table, stored["frames"], fps),
         np.split(stored["motion"], cuts), np.split(stored["floor"], cuts), basis, _topology(), foundation(scale).name,
-        digest(_path(scale, seed, emotions, components).stem, weights_digest(foundation(scale).encoder)),
+        fps, digest(path.stem, weights_digest(foundation(scale).encoder)),
     )
 
 
@@ -131,42 +138,42 @@ def _topology() -> Topology:
     return head().topology
 
 
-def _path(scale: str, seed: int, emotions: tuple[str, ...], components: int) -> Path:
+def _path(scale: str, seed: int, emotions: tuple[str, ...], components: int, fps: int) -> Path:
     code = code_digest("lib.experiments.draw", "lib.face.basis", *(f"lib.puppet.{name}" for name in SOURCES))
-    return CACHE / "draws" / f"{digest(corpus(scale).key, seed, emotions, components, code)}.npz"
+    return CACHE / "draws" / f"{digest(corpus(scale).key, seed, emotions, components, fps, code)}.npz"
 
 
-def _motion(scale: str, seed: int, table: pd.DataFrame, components: int) -> dict[str, np.ndarray]:
+def _motion(scale: str, seed: int, table: pd.DataFrame, components: int, fps: int) -> dict[str, np.ndarray]:
     from tqdm.auto import tqdm
 
-    basis = _fit_basis(scale, seed, table, components)
+    basis = _fit_basis(scale, seed, table, components, fps)
     motion, floor = [], []
     for row in tqdm(table.itertuples(), total=len(table), desc=f"motion of seed {seed}", unit="clip", leave=False):
         clip, rest = corpus(scale)[row.position], template(row.actor)
-        motion.append(basis.encode(clip.vertices(FPS) - rest))
-        floor.append(basis.encode(clip.oracle_vertices(FPS) - rest))
+        motion.append(basis.encode(clip.vertices(fps) - rest))
+        floor.append(basis.encode(clip.oracle_vertices(fps) - rest))
     return {
         "directions": basis.directions, "scale": np.float32(basis.scale), "frames": np.array([len(m) for m in motion]),
         "motion": np.concatenate(motion), "floor": np.concatenate(floor),
     }
 
 
-def _fit_basis(scale: str, seed: int, table: pd.DataFrame, components: int) -> MotionBasis:
+def _fit_basis(scale: str, seed: int, table: pd.DataFrame, components: int, fps: int) -> MotionBasis:
     rows = table[table.part == "train"]
     rng = np.random.default_rng(seed)
     each = max(1, BASIS_FRAMES // len(rows))
     frames = []
     for row in rows.itertuples():
-        vertices = corpus(scale)[row.position].vertices(FPS) - template(row.actor)
+        vertices = corpus(scale)[row.position].vertices(fps) - template(row.actor)
         frames.append(vertices[rng.choice(len(vertices), min(each, len(vertices)), replace=False)])
     sample = np.concatenate(frames)
     return MotionBasis.fit(sample.reshape(len(sample), -1), components, seed)
 
 
-def _hidden(scale: str, table: pd.DataFrame, frames: np.ndarray) -> list[np.ndarray]:
+def _hidden(scale: str, table: pd.DataFrame, frames: np.ndarray, fps: int) -> list[np.ndarray]:
     path = CACHE / "features" / f"{digest(corpus(scale).key, weights_digest(foundation(scale).encoder))}.npz"
     stored = cached_arrays(path, lambda: _speech_features(scale))
-    return [to_video_rate(stored[str(i)], t) for i, t in zip(table["position"], frames, strict=True)]
+    return [to_video_rate(stored[str(i)], t, fps) for i, t in zip(table["position"], frames, strict=True)]
 
 
 def _speech_features(scale: str) -> dict[str, np.ndarray]:

@@ -12,7 +12,6 @@ and its batch of one leaves the contrastive arm without pairs. Published sizes a
 Names: `eavanet/x` is another training, `eavanet~x` the same weights used otherwise, `control/x` a trivial rival.
 """
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -21,33 +20,23 @@ import torch
 from torch import Tensor, nn
 
 from lib.errors import InputError
+from lib.experiments import systems
 from lib.experiments.draw import FPS, Draw, corpus, draw, foundation, frames_of, template, to_video_rate
-from lib.losses import motion_l1, style_cross_entropy, supervised_contrastive, vertex_mse, vertex_norm
-from lib.models import codetalker, eavanet, faceformer
+from lib.experiments.systems import Batch, Course, Size, fit_cached, train_codetalker, train_faceformer
+from lib.losses import style_cross_entropy, supervised_contrastive, vertex_mse, vertex_norm
+from lib.models import eavanet
 from lib.study import code_digest, run_folder
-from lib.training import Recipe, fit, load, seed_everything
+from lib.training import seed_everything
 
 EMOTIONS = ("neutral", "happy", "sad", "angry")
 SPEAKERS = 5                     # of the training speakers, the most expressive are kept (Sec. III.A)
 LABEL_NOISE = 0.3                # share of wrong labels in the arm "noisy-labels"
-CODE = ("lib.training", "lib.losses", "lib.models.parts", "lib.experiments.eavanet")
-
-
-@dataclass(frozen=True)
-class Size:
-    """Widths and schedule of a scale; all systems share `width`."""
-
-    components: int              # K of the motion basis
-    width: int
-    batch: int
-    window: int                  # frames
-    epochs: int
-    learning_rate: float
+CODE = (*systems.CODE, "lib.experiments.eavanet")
 
 
 SIZES = {
     "smoke": Size(components=24, width=16, batch=4, window=24, epochs=3, learning_rate=2e-3),
-    "laptop": Size(components=64, width=64, batch=16, window=50, epochs=80, learning_rate=1.5e-3),
+    "laptop": Size(components=64, width=48, batch=16, window=50, epochs=100, learning_rate=2e-3),
     "paper": Size(components=256, width=256, batch=1, window=50, epochs=200, learning_rate=1e-4),
 }
 
@@ -67,8 +56,8 @@ class System:
     labels: str = "true"
     intensities: str = "graded"          # "full": clips of full intensity only
     vertex_loss: str = "mse"             # "norm": Eq. 6 as printed
-    ce_weight: float = 0.001             # lambda_CE of Eq. 7
-    contrastive_weight: float = 0.0
+    ce_weight: float = 0.001             # lambda_CE of Eq. 7, for vertices in the unit of `loss_unit`
+    contrastive_weight: float = 0.0      # likewise
     decoder: str = "full"                # "no-gau", "no-blstm", "autoregressive"
     style: bool = True
 
@@ -91,7 +80,7 @@ SYSTEMS = {
     "eavanet/full-intensity": System(intensities="full"),
 }
 SWEEP = {f"eavanet/ce={weight:g},{loss}": System(ce_weight=weight, vertex_loss=loss)
-         for loss in ("mse", "norm") for weight in (0.0001, 0.001, 0.01, 0.1) if (loss, weight) != ("mse", 0.001)}
+         for loss in ("mse", "norm") for weight in (0.0, 1e-6, 0.001) if loss == "norm" or weight == 1e-6}
 
 
 @lru_cache(maxsize=8)
@@ -106,6 +95,18 @@ def training_speakers(data: Draw, system: System) -> tuple[int, ...]:
 
     ranked = sorted(data.rows("train").actor.unique(), key=lambda number: -actor(int(number)).expressivity)
     return tuple(int(a) for a in (ranked[:SPEAKERS] if system.speakers == "selected" else ranked))
+
+
+def loss_unit(data: Draw, vertex_loss: str) -> float:
+    """What a vertex loss of 1 on coefficients is in the paper's unit, in which lambda_CE = 0.001 is printed.
+
+    That unit is the square root of the face's area (BIWI as CodeTalker released it); errors are means over coordinates
+    ("mse") or norms of all of them ("norm"). A weight means nothing without its unit: on coefficients of order one,
+    0.001 is tens of thousands of times weaker than on the paper's vertices.
+    """
+    per_unit = data.basis.scale / data.topology.mm_per_unit
+    components, coordinates = data.basis.directions.shape
+    return {"mse": per_unit**2 * components / coordinates, "norm": per_unit}[vertex_loss]
 
 
 def training_clips(data: Draw, system: System) -> tuple[np.ndarray, np.ndarray]:
@@ -125,68 +126,11 @@ def training_clips(data: Draw, system: System) -> tuple[np.ndarray, np.ndarray]:
     return chosen.index.to_numpy(), labels
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Windows of equal length: hidden (B, 2W, C), motion and reference (B, W, K), condition (B, S), emotion (B,)."""
-
-    hidden: Tensor
-    motion: Tensor
-    reference: Tensor
-    condition: Tensor
-    emotion: Tensor
-
-
-def batches(data: Draw, system: System, size: Size) -> Callable[[np.random.Generator], Iterator[Batch]]:
-    """One epoch of shuffled windows; references are drawn anew for every window (Sec. III.B, "intercross")."""
+def course(data: Draw, system: System, size: Size) -> Course:
+    """What a system learns from; EavaNet gets the label through its style, a rival through its condition if at all."""
     clips, labels = training_clips(data, system)
-    partners = _partners(data, clips, labels, system.reference)
-    conditions = np.stack([condition(data, system, data.table.actor[i], e) for i, e in zip(clips, labels, strict=True)])
-
-    def epoch(rng: np.random.Generator) -> Iterator[Batch]:
-        order = rng.permutation(len(clips))
-        for start in range(0, len(order), size.batch):
-            rows = order[start : start + size.batch]
-            windows = [_window(data, clips[r], size.window, rng) for r in rows]
-            references = [_window(data, rng.choice(partners[r]), size.window, rng)[1] for r in rows]
-            yield Batch(_stack([w[0] for w in windows]), _stack([w[1] for w in windows]), _stack(references),
-                        torch.tensor(conditions[rows]), torch.tensor(labels[rows]))
-
-    return epoch
-
-
-def _stack(arrays: list[np.ndarray]) -> Tensor:
-    return torch.from_numpy(np.stack(arrays))
-
-
-def _window(data: Draw, clip: int, length: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    motion, hidden = data.motion[clip], data.hidden[clip]
-    length = min(length, len(motion))
-    start = rng.integers(0, len(motion) - length + 1)
-    return hidden[2 * start : 2 * (start + length)], motion[start : start + length]
-
-
-def _partners(data: Draw, clips: np.ndarray, labels: np.ndarray, reference: str) -> list[np.ndarray]:
-    """For every clip those it may take its style from: itself, or the same label by another speaker and sentence.
-
-    A clip without such a partner (smoke scale only, where a label may have one speaker) is its own reference.
-    """
-    own = [np.array([clip]) for clip in clips]
-    if reference == "own":
-        return own
-    table = data.table.loc[clips]
-    actor, sentence = table.actor.to_numpy(), table.sentence.to_numpy()
-    crossed = [clips[(labels == label) & (actor != a) & (sentence != s)]
-               for label, a, s in zip(labels, actor, sentence, strict=True)]
-    return [partners if len(partners) else alone for partners, alone in zip(crossed, own, strict=True)]
-
-
-def condition(data: Draw, system: System, speaker: int, emotion: int) -> np.ndarray:
-    """One-hot speaker; for a rival that is given the label, followed by the one-hot emotion."""
-    speakers = training_speakers(data, system)
-    one_hot = np.eye(len(speakers), dtype=np.float32)[speakers.index(speaker)]
-    if system.family == "eavanet" or system.labels == "none":
-        return one_hot
-    return np.concatenate([one_hot, np.eye(len(EMOTIONS), dtype=np.float32)[emotion]])
+    told = system.family != "eavanet" and system.labels != "none"
+    return Course(data, size, training_speakers(data, system), EMOTIONS, clips, labels, told, system.reference)
 
 
 def config(data: Draw, system: System, size: Size) -> eavanet.Config:
@@ -205,7 +149,8 @@ class Trained:
 
     def __init__(self, data: Draw, system: System, model: nn.Module, log: list[dict[str, float]]):
         self.data, self.system, self.model, self.log = data, system, model, log
-        self.speakers = training_speakers(data, system)
+        self.course = course(data, system, SIZES[data.scale])
+        self.speakers = self.course.speakers
 
     @torch.no_grad()
     def predict(self, hidden: np.ndarray, speaker: int, emotion: str, alpha: float = 1.0) -> np.ndarray:
@@ -214,7 +159,7 @@ class Trained:
         Systems without label ignore the emotion; those with a label but no style embedding know no intensity.
         """
         e = EMOTIONS.index(emotion)
-        given = torch.from_numpy(condition(self.data, self.system, speaker, e))[None]
+        given = torch.from_numpy(self.course.condition(speaker, e))[None]
         features, frames = torch.from_numpy(hidden)[None], len(hidden) // 2
         if self.system.family == "eavanet":
             style = self.model.blend(e, alpha)[None] if self.system.style else None
@@ -228,33 +173,24 @@ class Trained:
         return style[0].numpy(), weights[0].numpy()
 
     def id_for(self, clip: int) -> int:
-        """Speaker id to condition on: the clip's own when it is known, else the ids in turn (3d:V16), one per clip."""
-        actor = int(self.data.table.actor[clip])
-        return actor if actor in self.speakers else self.speakers[clip % len(self.speakers)]
+        """Speaker id to condition on for a clip, see Course.id_for."""
+        return self.course.id_for(clip)
 
 
 @lru_cache(maxsize=64)
 def train(scale: str, seed: int, name: str, progress: bool = True) -> Trained:
     """The named system of a seed, trained or taken from the cache."""
     system, size, data = (SYSTEMS | SWEEP)[name], SIZES[scale], material(scale, seed)
-    build = {"eavanet": _eavanet, "faceformer": _faceformer, "codetalker": _codetalker}[system.family]
-    return build(data, system, size, f"{name}, seed {seed}", progress)
+    label = f"{name}, seed {seed}"
+    if system.family == "eavanet":
+        return _eavanet(data, system, size, label, progress)
+    build = {"faceformer": train_faceformer, "codetalker": train_codetalker}[system.family]
+    folder = _folder(data, system, size, f"lib.models.{system.family}")
+    return Trained(data, system, *build(course(data, system, size), folder, label, progress))
 
 
 def _folder(data: Draw, system: System, size: Size, model_file: str):
     return run_folder("eavanet", data.key, system, size, code_digest(*CODE, model_file))
-
-
-def _recipe(size: Size) -> Recipe:
-    return Recipe(size.epochs, size.learning_rate, halve_every=max(1, size.epochs // 5), clip_norm=1.0)
-
-
-def _fit(model: nn.Module, data, system, size, losses, weights, checkpoint, label, progress) -> list[dict[str, float]]:
-    done = load(checkpoint, model) if checkpoint.exists() else []
-    if len(done) >= size.epochs:
-        return done
-    return fit(model, batches(data, system, size), losses, _recipe(size), seed=data.seed, checkpoint=checkpoint,
-               weights=weights, label=label, progress=progress)
 
 
 def _eavanet(data: Draw, system: System, size: Size, label: str, progress: bool) -> Trained:
@@ -270,64 +206,16 @@ def _eavanet(data: Draw, system: System, size: Size, label: str, progress: bool)
             named["contrastive"] = supervised_contrastive(p.style, batch.emotion)
         return named
 
-    weights = {"vertex": 1.0, "ce": system.ce_weight, "contrastive": system.contrastive_weight}
-    log = _fit(model, data, system, size, losses, weights,
-               _folder(data, system, size, "lib.models.eavanet") / "model.pt", label, progress)
+    unit = loss_unit(data, system.vertex_loss)
+    weights = {"vertex": 1.0, "ce": system.ce_weight / unit, "contrastive": system.contrastive_weight / unit}
+    log = fit_cached(model, course(data, system, size), losses, weights,
+                     _folder(data, system, size, "lib.models.eavanet") / "model.pt", label, progress)
     trained = Trained(data, system, model, log)
     if system.style:
         clips, labels = training_clips(data, system)
         styles = torch.from_numpy(np.stack([trained.style(clip)[0] for clip in clips]))
         model.store_centroids(styles, torch.tensor(labels))
     return trained
-
-
-def _faceformer(data: Draw, system: System, size: Size, label: str, progress: bool) -> Trained:
-    """Trained as released: autoregressive, without teacher forcing; the label, if given, is part of the style."""
-    seed_everything(data.seed, 1)
-    model = faceformer.FaceFormer(faceformer.Config(
-        motion_width=size.components, width=size.width, subjects=_condition_width(data, system),
-        audio_width=data.audio_width))
-
-    def losses(batch: Batch) -> dict[str, Tensor]:
-        return {"vertex": vertex_mse(model.decode(batch.hidden, batch.condition, batch.motion.shape[1]), batch.motion)}
-
-    folder = _folder(data, system, size, "lib.models.faceformer")
-    log = _fit(model, data, system, size, losses, {"vertex": 1.0}, folder / "model.pt", label, progress)
-    return Trained(data, system, model, log)
-
-
-def _codetalker(data: Draw, system: System, size: Size, label: str, progress: bool) -> Trained:
-    """Both stages as released: stage 1 on motion alone, stage 2 teacher-forced with stage 1 frozen."""
-    folder = _folder(data, system, size, "lib.models.codetalker")
-    seed_everything(data.seed, 1)
-    sizes = codetalker.VQConfig(motion_width=size.components, width=size.width, layers=2, heads=4, ffn=2 * size.width,
-                                codes_per_frame=8, code_width=size.width // 8, codebook=64)
-    motion = codetalker.MotionVQ(sizes)
-    _fit(motion, data, system, size, lambda batch: _vq_losses(motion, batch), {"reconstruction": 1.0, "quantiser": 1.0},
-         folder / "stage1.pt", f"{label}, stage 1", progress)
-    model = codetalker.CodeTalker(codetalker.Config(
-        stage1=sizes, width=size.width, subjects=_condition_width(data, system), audio_width=data.audio_width,
-        layers=3))
-    model.autoencoder.load_state_dict(motion.state_dict())
-
-    def losses(batch: Batch) -> dict[str, Tensor]:
-        features = model.teacher_forced_features(batch.hidden, batch.condition, batch.motion)
-        return {"vertex": vertex_mse(model.motion_of(features), batch.motion),
-                "feature": vertex_mse(features, model.true_features(batch.motion))}
-
-    weights = {"vertex": 1.0, "feature": 1.0}
-    log = _fit(model, data, system, size, losses, weights, folder / "stage2.pt", label, progress)
-    return Trained(data, system, model, log)
-
-
-def _vq_losses(model: codetalker.MotionVQ, batch: Batch) -> dict[str, Tensor]:
-    motion, features, quantised = model(batch.motion)
-    return {"reconstruction": motion_l1(motion, batch.motion),
-            "quantiser": codetalker.quantiser_loss(features, quantised.values)}
-
-
-def _condition_width(data: Draw, system: System) -> int:
-    return len(training_speakers(data, system)) + (0 if system.labels == "none" else len(EMOTIONS))
 
 
 class EavaNetAnimator:

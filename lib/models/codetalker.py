@@ -80,6 +80,11 @@ class Config:
     dropout: float = 0.1
     wav2vec2: Mapping[str, Any] | None = None  # fields of transformers.Wav2Vec2Config; {} is the base size
 
+    @property
+    def motion_width(self) -> int:
+        """D, as stage 1 has it."""
+        return self.stage1.motion_width
+
 
 BIWI_VQ = VQConfig()
 VOCASET_VQ = VQConfig(motion_width=15069, codes_per_frame=16, code_width=64, code_projection=False, output_bias=True)
@@ -342,19 +347,12 @@ class MotionVQ(nn.Module):
         return dict.fromkeys(keys, lambda: parts.sinusoids(TABLE_POSITIONS, self.config.width)[:, None])
 
 
-class CodeTalker(nn.Module):
+class CodeTalker(parts.SpeechDecoder):
     """Stage 2: speech to codes, decoded by a frozen stage 1."""
 
     def __init__(self, config: Config):
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         d, stage1 = config.width, config.stage1
-        self.audio_encoder = None if config.wav2vec2 is None else parts.speech_model(config.wav2vec2)
-        self.audio_feature_map = nn.Linear(config.audio_width, d)
-        self.vertice_map = nn.Linear(stage1.motion_width, d)
-        self.transformer_decoder = parts.decoder_stack(
-            d, config.heads, config.ffn or 2 * d, config.layers, config.dropout
-        )
         self.feat_map = nn.Linear(d, stage1.codes_per_frame * stage1.code_width, bias=False)
         self.learnable_style_emb = nn.Embedding(config.subjects, d)
         self.autoencoder = MotionVQ(stage1).requires_grad_(False)
@@ -367,23 +365,10 @@ class CodeTalker(nn.Module):
         self.autoencoder.eval()
         return self
 
-    def encode_audio(self, audio: Tensor, frames: int | None = None) -> Tensor:
-        """Speech features (B, S, C) of normalised 16 kHz audio (B, N); fewer than asked for if the audio ends early."""
-        if self.audio_encoder is None:
-            raise InputError("this CodeTalker has no speech encoder (config.wav2vec2 is None); pass cached features")
-        config = self.config
-        return parts.encode_speech(
-            self.audio_encoder, audio, frames=frames, per_frame=config.audio_per_frame, fps=config.fps
-        )
-
     def decode(self, hidden: Tensor, style: Tensor, frames: int) -> Tensor:
         """Motion offsets (B, T, D) from features (B, >= kT, C), each frame fed by the one before."""
-        config = self.config
         self.check(hidden, style)
-        memory, style = self.audio_feature_map(hidden), self.style(style)
-        decoder = parts.CachedDecoder(
-            self.transformer_decoder, memory, frames, period=config.period, per_frame=config.audio_per_frame
-        )
+        decoder, style = self.cached(hidden, frames), self.style_of(style)
         growing, codes = GrowingDecoder(self.autoencoder.decoder), []
         weight, bias = self.feedback()
         token = style
@@ -396,20 +381,7 @@ class CodeTalker(nn.Module):
 
     def teacher_forced_features(self, hidden: Tensor, style: Tensor, motion: Tensor) -> Tensor:
         """Continuous features (B, T, H*C) where each frame is fed by the true offsets `motion` (B, T, D) before it."""
-        self.check(hidden, style)
-        parts.check_sequence(motion, self.config.stage1.motion_width, "motion")
-        config, frames = self.config, motion.shape[1]
-        past = torch.cat([torch.zeros_like(motion[:, :1]), motion[:, :-1]], 1)
-        tokens = self.vertice_map(past) + self.style(style)[:, None] + self.positions(frames, hidden)
-        memory = self.audio_feature_map(hidden)
-        outputs = parts.decode(
-            self.transformer_decoder,
-            self.drop(tokens),
-            memory,
-            period=config.period,
-            per_frame=config.audio_per_frame,
-        )
-        return self.feat_map(outputs)
+        return self.feat_map(self.forced(hidden, style, motion))
 
     def teacher_forced(self, hidden: Tensor, style: Tensor, motion: Tensor) -> Tensor:
         """Motion offsets (B, T, D) where each frame is fed by the true offsets `motion` (B, T, D) before it."""
@@ -424,22 +396,10 @@ class CodeTalker(nn.Module):
         with torch.no_grad():
             return self.autoencoder.quantise(self.autoencoder.encode(motion)).values
 
-    def predict(self, audio: Tensor, template: Tensor, style: Tensor) -> Tensor:
-        """Vertices (B, T, D) for normalised 16 kHz audio (B, N), template (B, D) and style (B, subjects)."""
-        hidden = self.encode_audio(audio)
-        parts.check_row(template, len(hidden), self.config.stage1.motion_width, "template")
-        frames = hidden.shape[1] // self.config.audio_per_frame
-        return template[:, None] + self.decode(hidden, style, frames)
-
-    def check(self, hidden: Tensor, style: Tensor) -> None:
-        """Raise InputError that names features or style of the wrong shape, or with NaN."""
-        parts.check_sequence(hidden, self.config.audio_width, "features")
-        parts.check_row(style, len(hidden), self.config.subjects, "style")
-
     def quantise(self, features: Tensor) -> Tensor:
         return self.autoencoder.quantise(features).straight_through(features)
 
-    def style(self, weights: Tensor) -> Tensor:
+    def style_of(self, weights: Tensor) -> Tensor:
         """Style vector (B, d) of subject weights (B, subjects): one-hot, or a mix such as 0.3 and 0.7."""
         return weights @ self.learnable_style_emb.weight
 
@@ -457,12 +417,6 @@ class CodeTalker(nn.Module):
         folded = encoder.weight @ decoder.weight, bias
         self._feedback = None if torch.is_grad_enabled() else (state, folded)
         return folded
-
-    def positions(self, frames: int, like: Tensor) -> Tensor:
-        return parts.periodic_encoding(frames, self.config.period, self.config.width).to(like)
-
-    def drop(self, tokens: Tensor) -> Tensor:
-        return F.dropout(tokens, self.config.dropout, self.training)
 
     def fixed_tables(self) -> dict[str, Callable[[], Tensor]]:
         """Positional tables of the released files, by key; built when called."""

@@ -26,7 +26,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lib.errors import InputError
 from lib.models import parts
 
 
@@ -52,86 +51,39 @@ BIWI = Config(wav2vec2={})
 VOCASET = Config(motion_width=15069, width=64, period=30, fps=30.0, subjects=8, audio_per_frame=1, wav2vec2={})
 
 
-class FaceFormer(nn.Module):
+class FaceFormer(parts.SpeechDecoder):
+    """Speech features to motion; see the module for its two paths."""
+
     def __init__(self, config: Config):
-        super().__init__()
-        self.config = config
-        d, D = config.width, config.motion_width
-        self.audio_encoder = None if config.wav2vec2 is None else parts.speech_model(config.wav2vec2)
-        self.audio_feature_map = nn.Linear(config.audio_width, d)
-        self.vertice_map = nn.Linear(D, d)
-        self.transformer_decoder = parts.decoder_stack(
-            d, config.heads, config.ffn or 2 * d, config.layers, config.dropout
-        )
-        self.vertice_map_r = nn.Linear(d, D)
-        self.obj_vector = nn.Linear(config.subjects, d, bias=False)
+        super().__init__(config)
+        self.vertice_map_r = nn.Linear(config.width, config.motion_width)
+        self.obj_vector = nn.Linear(config.subjects, config.width, bias=False)
         nn.init.zeros_(self.vertice_map_r.weight)
         nn.init.zeros_(self.vertice_map_r.bias)
 
-    def encode_audio(self, audio: Tensor, frames: int | None = None) -> Tensor:
-        """Speech features (B, S, C) of normalised 16 kHz audio (B, N); fewer than asked for if the audio ends early."""
-        if self.audio_encoder is None:
-            raise InputError("this FaceFormer has no speech encoder (config.wav2vec2 is None); pass cached features")
-        config = self.config
-        return parts.encode_speech(
-            self.audio_encoder, audio, frames=frames, per_frame=config.audio_per_frame, fps=config.fps
-        )
-
     def decode(self, hidden: Tensor, style: Tensor, frames: int) -> Tensor:
         """Motion offsets (B, T, D) from features (B, >= kT, C), each frame fed by the one before; differentiable."""
-        config = self.config
         self.check(hidden, style)
-        memory, style = self.audio_feature_map(hidden), self.obj_vector(style)
-        decoder = parts.CachedDecoder(
-            self.transformer_decoder, memory, frames, period=config.period, per_frame=config.audio_per_frame
-        )
-        positions = self.positions(frames, hidden)
+        decoder, style = self.cached(hidden, frames), self.style_of(style)
         weight, bias = self.feedback()
         token, outputs = style, []
-        for position in positions:
+        for position in self.positions(frames, hidden):
             outputs.append(decoder.step(self.drop(token + position)))
             token = F.linear(outputs[-1], weight, bias) + style
         return self.vertice_map_r(torch.stack(outputs, 1))
 
     def teacher_forced(self, hidden: Tensor, style: Tensor, motion: Tensor) -> Tensor:
         """Motion offsets (B, T, D), each frame fed by the true offsets `motion` (B, T, D) before it."""
-        self.check(hidden, style)
-        parts.check_sequence(motion, self.config.motion_width, "motion")
-        config, frames = self.config, motion.shape[1]
-        past = torch.cat([torch.zeros_like(motion[:, :1]), motion[:, :-1]], 1)
-        tokens = self.vertice_map(past) + self.obj_vector(style)[:, None] + self.positions(frames, hidden)
-        memory = self.audio_feature_map(hidden)
-        outputs = parts.decode(
-            self.transformer_decoder,
-            self.drop(tokens),
-            memory,
-            period=config.period,
-            per_frame=config.audio_per_frame,
-        )
-        return self.vertice_map_r(outputs)
+        return self.vertice_map_r(self.forced(hidden, style, motion))
 
-    def predict(self, audio: Tensor, template: Tensor, style: Tensor) -> Tensor:
-        """Vertices (B, T, D) for normalised 16 kHz audio (B, N), template (B, D) and style (B, subjects)."""
-        hidden = self.encode_audio(audio)
-        parts.check_row(template, len(hidden), self.config.motion_width, "template")
-        frames = hidden.shape[1] // self.config.audio_per_frame
-        return template[:, None] + self.decode(hidden, style, frames)
-
-    def check(self, hidden: Tensor, style: Tensor) -> None:
-        """Raise InputError that names features or style of the wrong shape, or with NaN."""
-        parts.check_sequence(hidden, self.config.audio_width, "features")
-        parts.check_row(style, len(hidden), self.config.subjects, "style")
+    def style_of(self, weights: Tensor) -> Tensor:
+        """Style vector (B, d) of subject weights (B, subjects)."""
+        return self.obj_vector(weights)
 
     def feedback(self) -> tuple[Tensor, Tensor]:
         """Weight (d, d) and bias (d,) of the motion encoder after the motion decoder: E(R(x)) = W x + b."""
         encoder, decoder = self.vertice_map, self.vertice_map_r
         return encoder.weight @ decoder.weight, encoder.weight @ decoder.bias + encoder.bias
-
-    def positions(self, frames: int, like: Tensor) -> Tensor:
-        return parts.periodic_encoding(frames, self.config.period, self.config.width).to(like)
-
-    def drop(self, tokens: Tensor) -> Tensor:
-        return F.dropout(tokens, self.config.dropout, self.training)
 
     def fixed_tables(self) -> dict[str, Callable[[], Tensor]]:
         """Positional tables of the released files, by key; built when called."""

@@ -5,6 +5,7 @@ released programs. Shapes: B clips, T motion frames, S audio frames, d model wid
 
 - `periodic_encoding`, `causal_bias`, `alignment_mask`: what a frame may see, and how its age is marked.
 - `encode_speech`: wav2vec 2.0 of the transformers library, its convolutional features cut or resampled to the frames.
+- `SpeechDecoder`: the base class of both, with teacher-forced path and checks.
 - `CachedDecoder`: the same function as `torch.nn.TransformerDecoder` under those two masks, one frame at a time.
 - `load_official`: weights of a released checkpoint by their own key names.
 """
@@ -171,23 +172,27 @@ def spec_augment(model: Wav2Vec2Model, features: Tensor) -> Tensor:
 
 
 class KeyValueCache:
-    """Keys and values of the frames seen so far, (B, heads, t, width)."""
+    """Keys and values of the frames seen so far, (B, heads, t, width) each."""
 
     def __init__(self, frames: int):
-        self.frames, self.length, self.stored = frames, 0, None
+        self.frames, self.length = frames, 0
+        self.keys: Tensor | None = None
+        self.values: Tensor | None = None
 
-    def append(self, new: Tensor) -> tuple[Tensor, Tensor]:
-        """Add one frame (B, 2, heads, 1, width); return all keys and all values."""
+    def append(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Add key and value of one frame (B, heads, 1, width); return all keys and all values."""
         if torch.is_grad_enabled():
             # autograd needs every earlier version unchanged, so nothing is written in place
-            self.stored = new if self.stored is None else torch.cat([self.stored, new], 3)
-            return self.stored[:, 0], self.stored[:, 1]
-        if self.stored is None:
-            batch, two, heads, _, width = new.shape
-            self.stored = new.new_empty(batch, two, heads, self.frames, width)
-        self.stored[:, :, :, self.length : self.length + 1] = new
+            self.keys = key if self.keys is None else torch.cat([self.keys, key], 2)
+            self.values = value if self.values is None else torch.cat([self.values, value], 2)
+            return self.keys, self.values
+        if self.keys is None:
+            batch, heads, _, width = key.shape
+            self.keys, self.values = (key.new_empty(batch, heads, self.frames, width) for _ in range(2))
+        self.keys[:, :, self.length : self.length + 1] = key
+        self.values[:, :, self.length : self.length + 1] = value
         self.length += 1
-        return self.stored[:, 0, :, : self.length], self.stored[:, 1, :, : self.length]
+        return self.keys[:, :, : self.length], self.values[:, :, : self.length]
 
 
 class AlignedAttention:
@@ -206,16 +211,18 @@ class AlignedAttention:
         keys = F.linear(memory, key_weight, key_bias).unflatten(-1, (heads, -1)) * (width // heads) ** -0.5
         values = F.linear(memory, value_weight, value_bias).unflatten(-1, (heads, -1))  # (B, T, k, H, d/H)
         out_weight = attention.out_proj.weight.view(width, heads, -1)
-        self.folded_query = torch.einsum("btkhe,hed->bthkd", keys, query_weight.view(heads, -1, width)).flatten(2, 3)
-        self.constant = torch.einsum("btkhe,he->bthk", keys, query_bias.view(heads, -1))
-        self.folded_value = torch.einsum("btkhe,dhe->bthkd", values, out_weight).flatten(2, 3)
+        folded_query = torch.einsum("btkhe,hed->bthkd", keys, query_weight.view(heads, -1, width)).flatten(2, 3)
+        constant = torch.einsum("btkhe,he->bthk", keys, query_bias.view(heads, -1))
+        folded_value = torch.einsum("btkhe,dhe->bthkd", values, out_weight).flatten(2, 3)
+        # cut into frames once: indexing frame by frame would make autograd fill a clip of zeros for every frame
+        self.frames = list(zip(folded_query.unbind(1), constant.unbind(1), folded_value.unbind(1), strict=True))
 
     def step(self, x: Tensor, frame: int) -> Tensor:
         """(B, d) -> (B, d)."""
-        scores = (self.folded_query[:, frame] @ x[..., None]).view_as(self.constant[:, frame])
-        weights = (scores + self.constant[:, frame]).softmax(-1).flatten(1)
+        folded_query, constant, folded_value = self.frames[frame]
+        weights = ((folded_query @ x[..., None]).view_as(constant) + constant).softmax(-1).flatten(1)
         weights = F.dropout(weights, self.attention.dropout, self.attention.training)
-        return (weights[:, None] @ self.folded_value[:, frame])[:, 0] + self.attention.out_proj.bias
+        return (weights[:, None] @ folded_value)[:, 0] + self.attention.out_proj.bias
 
 
 class CachedLayer:
@@ -237,10 +244,10 @@ class CachedLayer:
     def attend_past(self, x: Tensor, bias: Tensor) -> Tensor:
         attention = self.layer.self_attn
         projected = F.linear(x, attention.in_proj_weight, attention.in_proj_bias)
-        projected = projected.view(len(x), 3, attention.num_heads, 1, -1)
-        keys, values = self.past.append(projected[:, 1:])
+        query, key, value = projected.view(len(x), 3, attention.num_heads, 1, -1).unbind(1)
+        keys, values = self.past.append(key, value)
         dropout = attention.dropout if attention.training else 0.0
-        mixed = F.scaled_dot_product_attention(projected[:, 0], keys, values, attn_mask=bias, dropout_p=dropout)
+        mixed = F.scaled_dot_product_attention(query, keys, values, attn_mask=bias, dropout_p=dropout)
         return attention.out_proj(mixed.reshape(len(x), -1))
 
 
@@ -281,6 +288,75 @@ def decoder_stack(width: int, heads: int, inner: int, layers: int, dropout: floa
     """Post-norm ReLU decoder of both systems, under the key names of torch and of the released files."""
     layer = nn.TransformerDecoderLayer(width, heads, inner, dropout=dropout, batch_first=True)
     return nn.TransformerDecoder(layer, layers)
+
+
+class SpeechDecoder(nn.Module):
+    """What FaceFormer and CodeTalker have in common: speech memory, motion embedding, masked transformer decoder.
+
+    `config` needs width, heads, ffn, layers, dropout, period, fps, subjects, motion_width, audio_width,
+    audio_per_frame and wav2vec2. Subclasses give `style_of`, which turns subject weights (B, subjects) into (B, d), and
+    `decode`. Attribute names are the key names of the released checkpoints.
+    """
+
+    def __init__(self, config: Any):
+        super().__init__()
+        self.config = config
+        d = config.width
+        self.audio_encoder = None if config.wav2vec2 is None else speech_model(config.wav2vec2)
+        self.audio_feature_map = nn.Linear(config.audio_width, d)
+        self.vertice_map = nn.Linear(config.motion_width, d)
+        self.transformer_decoder = decoder_stack(d, config.heads, config.ffn or 2 * d, config.layers, config.dropout)
+
+    def style_of(self, weights: Tensor) -> Tensor:
+        """Style vector (B, d) of subject weights (B, subjects): one-hot, or a mix such as 0.3 and 0.7."""
+        raise NotImplementedError
+
+    def decode(self, hidden: Tensor, style: Tensor, frames: int) -> Tensor:
+        """Motion offsets (B, T, D) from features (B, >= kT, C) and subject weights (B, subjects)."""
+        raise NotImplementedError
+
+    def encode_audio(self, audio: Tensor, frames: int | None = None) -> Tensor:
+        """Speech features (B, S, C) of normalised 16 kHz audio (B, N); fewer than asked for if the audio ends early."""
+        if self.audio_encoder is None:
+            name = type(self).__name__
+            raise InputError(f"this {name} has no speech encoder (config.wav2vec2 is None); pass cached features")
+        c = self.config
+        return encode_speech(self.audio_encoder, audio, frames=frames, per_frame=c.audio_per_frame, fps=c.fps)
+
+    def predict(self, audio: Tensor, template: Tensor, style: Tensor) -> Tensor:
+        """Vertices (B, T, D) for normalised 16 kHz audio (B, N), template (B, D) and style (B, subjects)."""
+        hidden = self.encode_audio(audio)
+        check_row(template, len(hidden), self.config.motion_width, "template")
+        return template[:, None] + self.decode(hidden, style, hidden.shape[1] // self.config.audio_per_frame)
+
+    def check(self, hidden: Tensor, style: Tensor) -> None:
+        """Raise InputError that names features or style of the wrong shape, or with NaN."""
+        check_sequence(hidden, self.config.audio_width, "features")
+        check_row(style, len(hidden), self.config.subjects, "style")
+
+    def cached(self, hidden: Tensor, frames: int) -> CachedDecoder:
+        """The decoder, ready to be fed frame by frame."""
+        c = self.config
+        memory = self.audio_feature_map(hidden)
+        return CachedDecoder(self.transformer_decoder, memory, frames, period=c.period, per_frame=c.audio_per_frame)
+
+    def forced(self, hidden: Tensor, style: Tensor, motion: Tensor) -> Tensor:
+        """Decoder outputs (B, T, d) where each frame is fed by the true offsets `motion` (B, T, D) before it."""
+        self.check(hidden, style)
+        c, frames = self.config, motion.shape[1]
+        check_sequence(motion, c.motion_width, "motion")
+        past = torch.cat([torch.zeros_like(motion[:, :1]), motion[:, :-1]], 1)
+        tokens = self.vertice_map(past) + self.style_of(style)[:, None] + self.positions(frames, hidden)
+        memory = self.audio_feature_map(hidden)
+        return decode(self.transformer_decoder, self.drop(tokens), memory, period=c.period, per_frame=c.audio_per_frame)
+
+    def positions(self, frames: int, like: Tensor) -> Tensor:
+        """Periodic encodings (T, d) in the type and on the device of `like`."""
+        return periodic_encoding(frames, self.config.period, self.config.width).to(like)
+
+    def drop(self, tokens: Tensor) -> Tensor:
+        """Dropout of the tokens, in training mode only."""
+        return F.dropout(tokens, self.config.dropout, self.training)
 
 
 def table_600(period: int, width: int) -> Tensor:
