@@ -226,6 +226,15 @@ def test_only_the_head_discards_what_the_speech_says():
     assert keeps == {"paper": True, "first-commit": True, "head": False}
 
 
+def test_intensity_lifts_the_target_four_times_as_far_in_the_program_as_in_the_paper():
+    def lift(formula, intensity):
+        prior = control(torch.zeros(1, 1, 4), ecm.command(1, intensity, emotions=4), formula)[0, 0]
+        return (prior[1] - prior[2]).item()
+
+    lifts = {formula: [lift(formula, intensity) for intensity in (0.0, 1.0)] for formula in ecm.FORMULAS}
+    assert lifts == {"paper": [0, 1], "first-commit": [0, 4], "head": [1, 5]}      # at 0 the head is not neutral
+
+
 def test_emotion_and_intensity_may_change_from_frame_to_frame():
     asked = ecm.command(torch.tensor([[1, 3]]), torch.tensor([[0.25, 1.0]]), emotions=4)
     assert control(HEARD, asked, "head").tolist() == [[[-1, 1, -1, -1], [-1, -1, -1, 4]]]

@@ -547,7 +547,8 @@ FORMULAS: Mapping[str, Callable[[Tensor, Command], Tensor]] = {
     "paper": lambda centred, c: c.amount + centred,
     # released until 2023-07-01: all emotions lowered by the intensity i, the target raised by 4 i
     "first-commit": lambda centred, c: centred - c.amount.sum(-1, keepdim=True) + 4 * c.amount,
-    # released since 2023-07-08: -1 everywhere, 4 i at the target; what the speech says is discarded
+    # released since 2023-07-08: -1 everywhere, 4 i at the target; what the speech says is discarded, and at intensity 0
+    # the target still stands out by 1
     "head": lambda centred, c: (4 * c.amount - (1 - c.share)).expand_as(centred),
 }
 
