@@ -9,6 +9,7 @@ Conventions
 
 Metrics
     lip_vertex_error, centred_lip_vertex_error, vertex_error, upper_face_dynamics     vertices
+    lip_movement_error                                                                24 lip points (ECM)
     landmark_distance (LMD_VARIANTS), lip_opening_error, lip_width_error              68 landmarks (iBUG order)
     rig_error                                                                         blendshape controllers
     amplitude_ratio, energy_ratio, jerk_ratio, cancellation_ratio                     dynamics of any curves
@@ -20,6 +21,7 @@ CodeTalker's main/cal_metric.py, and MeshTalk centres the lips of each frame fir
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -171,6 +173,103 @@ def rig_error(pred, truth, *, controllers=None, active_above: float | None = Non
     if not chosen.any():
         return np.full(len(truth), np.nan)
     return (np.abs(pred - truth)[:, chosen] / scale[chosen]).mean(-1)
+
+
+# Lip movement error (ECM) ---------------------------------------------------------------------------------------------
+
+@dataclass(frozen=True)
+class LipPoints:
+    """Vertices of a mesh that ECM's lip movement error looks at; the defaults are those of FLAME (5,023 vertices)."""
+
+    # left corner, upper lip, right corner, lower lip
+    lips: tuple[int, ...] = (2827, 2833, 2850, 2813, 2811, 2774, 3543, 1657, 1694, 1696, 1735, 1716, 1710, 1773, 1774,
+                             1795, 1802, 1865, 3503, 2948, 2905, 2898, 2881, 2880)
+    corners: tuple[int, int] = (2827, 1710)
+    brows: tuple[int, int] = (3763, 3892)                                               # outer ends
+    inner_brows: tuple[int, int] = (3712, 3868)
+    nose_base: int = 3507
+
+
+FLAME_LIPS = LipPoints()
+
+
+def lip_movement_error(pred, truth, *, points: LipPoints = FLAME_LIPS, align: str = "landmarks", anchors=None,
+                       reduce: str = "mean") -> np.ndarray:
+    """Distance of 24 lip points per frame, (T,), in the unit of the input (ECM, Eq. 6 with its squares put back).
+
+        D_t = reduce_k || A_t(pred_{t,k}) - truth_{t,k} ||_2
+
+    align    "landmarks"  A: released, every frame scaled, turned and put on the mouth corners (`aligned_on_landmarks`)
+             "none"       B: as it is; VOCASET is already stable
+             "rigid"      D: least squares over `anchors`, vertices that speech leaves alone (upper face)
+             C is a choice of meshes, not of alignment: give every method the subject's template (`moved_to_template`).
+    reduce   "mean"; "max" (the paper's "maximal distance" is the mean of it over frames and clips); "points": (T, 24)
+    """
+    pred, truth = validate(pred, truth)
+    lips = region_indices(points.lips, truth.shape[1])
+    still = [] if anchors is None else anchors
+    moved = {"landmarks": lambda: aligned_on_landmarks(pred, truth, points), "none": lambda: pred,
+             "rigid": lambda: procrustes(pred, truth, region_indices(still, truth.shape[1]), scaled=False)}
+    distance = np.linalg.norm(_choose(moved, align, "align")()[:, lips] - truth[:, lips], axis=-1)
+    return _choose({"mean": distance.mean(-1), "max": distance.max(-1), "points": distance}, reduce, "reduce")
+
+
+def aligned_on_landmarks(pred, truth, points: LipPoints = FLAME_LIPS, rounds: int = 5) -> np.ndarray:
+    """`pred` moved onto `truth` (T, V, 3) frame by frame as ECM's evaluation does; nothing is least squares.
+
+    Scale by the distance of the outer brows; `rounds` times the smallest rotation that turns the mouth-corner axis to
+    the true one, then the smallest that does so with the normal of inner brows and nose; last, the mid points of the
+    mouth corners are put together. This takes away part of the error of jaw and mouth that it is to measure.
+    """
+    pred, truth = validate(pred, truth)
+    ratio = _length_between(truth, points.brows) / _length_between(pred, points.brows)
+    moved = pred * ratio[:, None, None]
+    left, right = points.corners
+    for _ in range(rounds):
+        for direction in (lambda x: x[:, right] - x[:, left], lambda x: _brow_normal(x, points)):
+            moved = np.einsum("tij,tvj->tvi", smallest_rotation(direction(moved), direction(truth)), moved)
+    return moved + (truth[:, [left, right]].mean(1) - moved[:, [left, right]].mean(1))[:, None]
+
+
+def smallest_rotation(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Rotations (T, 3, 3) by the smallest angle from the direction of `source` (T, 3) to that of `target` (T, 3).
+
+        R = I + [a x b] + [a x b]^2 / (1 + a . b),   a and b of unit length
+
+    Raises InputError for a direction of length 0, or two that are opposite: no smallest rotation exists.
+    """
+    lengths = [np.linalg.norm(x, axis=-1, keepdims=True) for x in (source, target)]
+    if any((length == 0).any() for length in lengths):
+        raise InputError("metric: a direction of length 0 cannot be turned; do two landmarks coincide?")
+    a, b = source / lengths[0], target / lengths[1]
+    cosine = np.einsum("ti,ti->t", a, b)
+    if (cosine <= -1 + 1e-9).any():
+        raise InputError("metric: opposite directions; is one face upside down or mirrored?")
+    x, y, z = np.cross(a, b).T
+    zero = np.zeros_like(x)
+    skew = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(-1, 3, 3)
+    return np.eye(3) + skew + skew @ skew / (1 + cosine)[:, None, None]
+
+
+def moved_to_template(vertices, template) -> np.ndarray:
+    """Vertices (T, V, 3) shifted so that frame 0 is the template (V, 3): what ECM's evaluation does to its own meshes.
+
+    Whatever expression frame 0 has is thereby subtracted from all frames.
+    """
+    vertices, template = as_array(vertices), as_array(template)
+    if vertices.ndim != 3 or template.shape != vertices.shape[1:]:
+        raise InputError(f"metric: template {template.shape} does not fit vertices {vertices.shape}")
+    return vertices + (template - vertices[0])
+
+
+def _length_between(x: np.ndarray, ends: tuple[int, int]) -> np.ndarray:
+    region_indices(ends, x.shape[1])
+    return np.linalg.norm(x[:, ends[0]] - x[:, ends[1]], axis=-1)
+
+
+def _brow_normal(x: np.ndarray, points: LipPoints) -> np.ndarray:
+    first, second = (x[:, brow] - x[:, points.nose_base] for brow in points.inner_brows)
+    return np.cross(first, second)
 
 
 # Landmarks ------------------------------------------------------------------------------------------------------------

@@ -73,6 +73,71 @@ def test_rig_error_counts_active_controllers_and_scales():
     assert np.isnan(metrics.rig_error(pred, truth, controllers=[1], active_above=0.01)).all()
 
 
+# Lip movement error ---------------------------------------------------------------------------------------------------
+
+LIPS = metrics.LipPoints(lips=(0, 1, 2), corners=(0, 1), brows=(3, 4), inner_brows=(5, 6), nose_base=7)
+
+
+def faces(rng, frames=5):
+    """A face whose landmarks move a little from frame to frame, (T, 9, 3); the last point is on the forehead."""
+    rest = np.array([[-2, -3, 0], [2, -3, 0], [0, -2.5, 0.5], [-4, 3, -1], [4, 3, -1], [-1, 2, 0], [1, 2, 0],
+                     [0, 0, 1.5], [0, 5, 0]], float)
+    return rest + 0.1 * rng.standard_normal((frames, 9, 3))
+
+
+def test_lip_movement_error_is_a_distance_and_reduces_by_mean_or_maximum():
+    pred, truth = one_frame(9)
+    pred[0, 0] = [3, 4, 0]                             # one of three lip points is 5 away
+    scores = {r: metrics.lip_movement_error(pred, truth, points=LIPS, align="none", reduce=r) for r in ("mean", "max")}
+    assert scores["mean"].tolist() == [5 / 3] and scores["max"].tolist() == [5]
+
+
+def test_the_released_alignment_forgives_any_turn_shift_and_size_of_the_head(rng):
+    truth = faces(rng)
+    turn = np.linalg.qr(rng.standard_normal((3, 3)))[0]
+    turn *= np.sign(np.linalg.det(turn))
+    pred = 1.3 * truth @ turn.T + 7
+    assert metrics.lip_movement_error(pred, truth, points=LIPS, align="none").mean() > 1
+    # two alternating smallest rotations approach the turn; five rounds leave a remainder
+    aligned = metrics.aligned_on_landmarks(pred, truth, LIPS, rounds=60)
+    assert np.abs(aligned - truth).max() < 1e-6
+
+
+def test_the_released_alignment_forgives_a_mouth_in_the_wrong_place_and_the_rigid_one_does_not(rng):
+    truth = faces(rng)
+    pred = truth.copy()
+    pred[:, :3, 1] -= 0.5                              # jaw and lips too low by 0.5
+    upper = [3, 4, 5, 6, 7, 8]
+    errors = {align: metrics.lip_movement_error(pred, truth, points=LIPS, align=align, anchors=upper).mean()
+              for align in ("landmarks", "none", "rigid")}
+    assert errors == pytest.approx({"landmarks": 0.0, "none": 0.5, "rigid": 0.5}, abs=1e-9)
+
+
+def test_the_smallest_rotation_turns_one_axis_into_the_other_and_leaves_their_normal():
+    x, y, z = np.eye(3)[:, None]
+    turn = metrics.smallest_rotation(2 * x, 3 * y)[0]
+    assert np.allclose(turn @ x[0], y[0]) and np.allclose(turn @ z[0], z[0]) and np.isclose(np.linalg.det(turn), 1)
+
+
+def test_moved_to_the_template_takes_the_first_expression_away():
+    vertices = np.arange(12.0).reshape(2, 2, 3)
+    moved = metrics.moved_to_template(vertices, np.ones((2, 3)))
+    assert moved[0].tolist() == np.ones((2, 3)).tolist() and moved[1].tolist() == np.full((2, 3), 7.0).tolist()
+
+
+@pytest.mark.parametrize(("call", "message"), [
+    (lambda x: metrics.lip_movement_error(x, x), "region index 3543 outside the 9 points"),
+    (lambda x: metrics.lip_movement_error(x, x, points=LIPS, align="rigid"), "a region is a non-empty list"),
+    (lambda x: metrics.lip_movement_error(x, x, points=LIPS, align="best"), "align='best' is unknown"),
+    (lambda x: metrics.aligned_on_landmarks(x, 0 * x + 1, LIPS), "do two landmarks coincide"),
+    (lambda x: metrics.smallest_rotation(x[:, 0], -x[:, 0]), "upside down"),
+    (lambda x: metrics.moved_to_template(x, x[0, :4]), "template"),
+])  # fmt: skip
+def test_faces_that_cannot_be_compared_are_named(rng, call, message):
+    with pytest.raises(InputError, match=message):
+        call(faces(rng))
+
+
 def test_lmd_of_chen_is_twenty_times_the_mouth_distance(rng):
     pred, truth = moving(rng), moving(rng)
     chen, mouth = (metrics.landmark_distance(pred, truth, **metrics.LMD_VARIANTS[v]) for v in ("chen", "mouth"))

@@ -110,10 +110,19 @@ def test_an_output_nobody_knows_is_an_error(case):
     assert "no rule for output 'smile'" in parity.run_file(case).detail
 
 
-def test_an_unknown_system_is_skipped_and_no_case_at_all_is_an_error(case, tmp_path, capsys):
-    rewrite(case, lambda d: d.update(system="hologram"))
+@pytest.mark.parametrize("system", ["hologram", "../faceformer", ""])
+def test_a_system_without_a_module_is_skipped(case, capsys, system):
+    rewrite(case, lambda d: d.update(system=system))
     assert parity.main([str(case.parent)]) == 0
-    assert "skipped" in capsys.readouterr().out
+    assert f"no runner yet for system {system!r}" in capsys.readouterr().out
+
+
+def test_every_module_of_a_system_has_a_runner():
+    systems = [path.stem for path in Path(parity.__file__).parent.glob("[!_]*.py")]
+    assert {"faceformer", "codetalker"} <= set(systems) and all(map(parity.find_runner, systems))
+
+
+def test_a_folder_without_cases_and_no_folder_at_all_are_errors(tmp_path):
     (tmp_path / "empty").mkdir()
     assert parity.main([str(tmp_path / "empty")]) == 2
     assert parity.main([str(tmp_path / "absent")]) == 2

@@ -17,6 +17,7 @@ MOTION_SHAPES = {            # trailing shape of every kind of motion; None = an
     "vertices": (None, 3),
     "landmarks68": (68, None),
     "facegood116": (116,),
+    "metahuman174": (174,),  # MetaHuman controllers of EmoFace
     "3dmm64": (64,),
 }
 

@@ -8,15 +8,18 @@ runner, or a case whose extra asset is absent, is skipped with the reason.
 
 Exit status: 0 all cases run are equal, 1 a case differs or is malformed, 2 no case was found.
 
-A system is added by a class in `RUNNERS` whose attributes are the names of the outputs.
+A system is added by a module lib/parity/SYSTEM.py with a function `runner(case)`. It returns an object that has an
+attribute for every output by its name, or a `__getattr__` of its own that raises InputError for names it does not know.
 """
 
 import argparse
+import importlib
+import importlib.util
 import json
 import re
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,8 +32,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lib.errors import AssetMissing, InputError
-from lib.models import codetalker, faceformer, parts
-from lib.paths import asset
+from lib.models import parts
 
 FORMAT = "parity/1"
 RULES = ("normal", "abs_normal", "const", "keep")
@@ -170,289 +172,13 @@ def check_sums(values: np.ndarray, total: float, first: list[float], what: str) 
         )
 
 
-# Runners: an attribute for every output -------------------------------------------------------------------------------
-
-
-def is_biwi(config: Mapping[str, Any], source: Path) -> bool:
-    """True for the BIWI form of a model, False for the VOCASET form; InputError otherwise."""
-    dataset = str(config.get("dataset", "")).lower()
-    if dataset not in ("biwi", "vocaset"):
-        raise InputError(f"{source}: config.dataset is {config.get('dataset')!r}; expected 'BIWI' or 'vocaset'")
-    return dataset == "biwi"
+# Running and comparing ------------------------------------------------------------------------------------------------
 
 
 def built(model: nn.Module, case: Case) -> nn.Module:
     """The model with the weights of the case, ready to be evaluated."""
     parts.load_official(model, case.weights(), source=str(case.path))
     return model.eval()
-
-
-class Masks:
-    """Attention masks and positional tables: outputs are asked for by names such as mask_6_heads_period_30."""
-
-    def __init__(self, case: Case):
-        self.case = case
-
-    def __getattr__(self, name: str) -> Tensor:
-        shape = self.case.outputs[name].shape if name in self.case.outputs else ()
-        if found := re.fullmatch(r"encoding_period_(\d+)", name):
-            return parts.periodic_encoding(shape[0], int(found[1]), shape[1])
-        if found := re.fullmatch(r"mask_(?:(\d+)_heads_)?period_(\d+)(?:_row_(\d+))?", name):
-            heads, period = int(found[1] or self.case.config["heads"]), int(found[2])
-            whole = parts.causal_bias(shape[-1], period, heads)
-            return whole if found[3] is None else whole[:, int(found[3])]
-        if found := re.fullmatch(r"alignment_(biwi|vocaset)\w*", name):
-            return parts.alignment_mask(*shape, per_frame=2 if found[1] == "biwi" else 1)
-        raise InputError(f"no rule for output {name!r}")
-
-
-class FaceFormerOutputs:
-    """Outputs of FaceFormer by their names in the cases."""
-
-    def __init__(self, case: Case):
-        self.case, self.inputs = case, case.inputs
-        self.model = built(faceformer.FaceFormer(faceformer_config(case)), case)
-        self.style, self.template = self.inputs["one_hot"], self.inputs["template"][:, None]
-
-    @cached_property
-    def audio_hidden_free_length(self) -> Tensor:
-        return self.model.encode_audio(self.inputs["audio"])
-
-    @cached_property
-    def audio_hidden_given_length(self) -> Tensor:
-        return self.model.encode_audio(self.inputs["audio"], self.inputs["vertices"].shape[1])
-
-    @cached_property
-    def truth(self) -> Tensor:
-        # the official program cuts the truth where the audio ends first
-        return self.inputs["vertices"][
-            :, : self.audio_hidden_given_length.shape[1] // self.model.config.audio_per_frame
-        ]
-
-    @cached_property
-    def predict(self) -> Tensor:
-        return self.model.predict(self.inputs["audio"], self.inputs["template"], self.style)
-
-    @cached_property
-    def teacher_forced(self) -> Tensor:
-        motion = self.truth - self.template
-        return self.template + self.model.teacher_forced(self.audio_hidden_given_length, self.style, motion)
-
-    @cached_property
-    def training_autoregressive(self) -> Tensor:
-        return self.template + self.model.decode(self.audio_hidden_given_length, self.style, self.truth.shape[1])
-
-    @property
-    def teacher_forced_loss(self) -> Tensor:
-        return nn.functional.mse_loss(self.teacher_forced, self.truth)[None]
-
-    @property
-    def training_autoregressive_loss(self) -> Tensor:
-        return nn.functional.mse_loss(self.training_autoregressive, self.truth)[None]
-
-
-def faceformer_config(case: Case) -> faceformer.Config:
-    c, biwi = case.config, is_biwi(case.config, case.path)
-    return faceformer.Config(
-        motion_width=c["vertice_dim"], width=c["feature_dim"], period=c["period"], subjects=c["subjects"],
-        heads=c.get("heads", 4), ffn=c.get("ffn"), layers=c.get("num_layers", 1), fps=25.0 if biwi else 30.0,
-        audio_per_frame=2 if biwi else 1, audio_width=c["wav2vec2"]["hidden_size"], wav2vec2=c["wav2vec2"],
-    )  # fmt: skip
-
-
-class Stage1Outputs:
-    """Outputs of the motion auto-encoder of CodeTalker by their names in the cases."""
-
-    def __init__(self, case: Case):
-        self.case, self.inputs = case, case.inputs
-        self.model = built(codetalker.MotionVQ(vq_config(case)), case)
-        self.template = self.inputs["template"][:, None]
-        motion = stage1_vertices(case) - self.template
-        self.reconstructed, self.features, self.codes = self.model(motion)
-
-    @property
-    def encoder_output(self) -> Tensor:
-        return self.features
-
-    @property
-    def code_index(self) -> Tensor:
-        return self.codes.index.flatten()
-
-    @property
-    def quantised(self) -> Tensor:
-        config = self.model.config
-        return self.codes.values.unflatten(-1, (config.codes_per_frame, config.code_width)).flatten(1, 2).mT
-
-    @property
-    def quantiser_loss(self) -> Tensor:
-        return codetalker.quantiser_loss(self.features, self.codes.values)[None]
-
-    @property
-    def perplexity(self) -> Tensor:
-        return codetalker.perplexity(self.codes.index, self.model.config.codebook)[None]
-
-    @property
-    def reconstruction(self) -> Tensor:
-        return self.template + self.reconstructed
-
-    @property
-    def decoded_random_codes(self) -> Tensor:
-        features = self.inputs["random_features"]
-        return self.model.decode(features.reshape(len(features), -1, self.features.shape[-1]))
-
-    @property
-    def decoded_prefix(self) -> Tensor:
-        return self.model.decode(self.codes.values[:, : self.codes.values.shape[1] // 2])
-
-
-def stage1_vertices(case: Case) -> Tensor:
-    """Stored vertices, or template + scale * noise of the generator seed + 1 as the case's config writes it."""
-    if "vertices" in case.inputs:
-        return case.inputs["vertices"]
-    found = re.match(r"template \+ ([\d.]+) \* default_rng\(seed\+1\)", str(case.config.get("vertices")))
-    if not found or "frames" not in case.config:
-        raise InputError(f"{case.path}: vertices are neither stored nor described by a known rule")
-    shape = (1, case.config["frames"], case.config["in_dim"])
-    noise = float(found[1]) * np.random.default_rng(case.seed + 1).standard_normal(shape)
-    return case.inputs["template"][:, None] + torch.from_numpy(noise.astype(np.float32))
-
-
-def vq_config(case: Case) -> codetalker.VQConfig:
-    c, biwi = case.config, is_biwi(case.config, case.path)
-    if c.get("quant_factor", 0):
-        raise InputError(
-            f"{case.path}: quant_factor above 0 (fewer codes than frames) is in no published model; not built"
-        )
-    return codetalker.VQConfig(
-        motion_width=c["in_dim"], width=c["hidden_size"], layers=c["num_hidden_layers"], heads=c["num_attention_heads"],
-        ffn=c["intermediate_size"], codes_per_frame=c["face_quan_num"], code_width=c["zquant_dim"],
-        codebook=c["n_embed"], slope=c["neg"], affine=c.get("INaffine", False),
-        code_projection=biwi, output_bias=not biwi,
-    )  # fmt: skip
-
-
-class Stage2Outputs:
-    """Outputs of speech to codes of CodeTalker by their names in the cases."""
-
-    def __init__(self, case: Case):
-        self.case, self.inputs = case, case.inputs
-        self.model = built(codetalker.CodeTalker(codetalker_config(case)), case)
-        self.style, self.template = self.inputs["one_hot"], self.inputs["template"][:, None]
-
-    @cached_property
-    def hidden(self) -> Tensor:
-        return self.model.encode_audio(self.inputs["audio"], self.inputs["vertices"].shape[1])
-
-    @cached_property
-    def motion(self) -> Tensor:
-        frames = self.hidden.shape[1] // self.model.config.audio_per_frame
-        return self.inputs["vertices"][:, :frames] - self.template
-
-    @cached_property
-    def features(self) -> Tensor:
-        return self.model.teacher_forced_features(self.hidden, self.style, self.motion)
-
-    @cached_property
-    def true_features(self) -> Tensor:
-        return self.model.true_features(self.motion)
-
-    def by_code(self, features: Tensor) -> Tensor:
-        """(B, T, H*C) as the official (B, T*H, C)."""
-        return features.unflatten(-1, (-1, self.model.config.stage1.code_width)).flatten(1, 2)
-
-    @property
-    def teacher_forced_features(self) -> Tensor:
-        return self.by_code(self.features)
-
-    @property
-    def true_quantised_features(self) -> Tensor:
-        return self.by_code(self.true_features)
-
-    @cached_property
-    def teacher_forced(self) -> Tensor:
-        return self.template + self.model.motion_of(self.features)
-
-    @property
-    def loss_motion(self) -> Tensor:
-        return nn.functional.mse_loss(self.teacher_forced, self.motion + self.template)[None]
-
-    @property
-    def loss_feature(self) -> Tensor:
-        return nn.functional.mse_loss(self.features, self.true_features)[None]
-
-    @cached_property
-    def predict(self) -> Tensor:
-        return self.model.predict(self.inputs["audio"], self.inputs["template"], self.style)
-
-    @property
-    def predict_style_mix(self) -> Tensor:
-        mix = 0.3 * self.style + 0.7 * self.inputs["one_hot2"]
-        return self.model.predict(self.inputs["audio"], self.inputs["template"], mix)
-
-
-def codetalker_config(case: Case) -> codetalker.Config:
-    c, biwi = case.config, is_biwi(case.config, case.path)
-    return codetalker.Config(
-        stage1=vq_config(case), width=c["feature_dim"], period=c["period"], subjects=case.inputs["one_hot"].shape[1],
-        layers=c["num_layers"], heads=c["n_head"], fps=25.0 if biwi else 30.0, audio_per_frame=2 if biwi else 1,
-        audio_width=c["wav2vec2"]["hidden_size"], wav2vec2=c["wav2vec2"],
-    )  # fmt: skip
-
-
-class MetricOutputs:
-    """LVE and FDD of CodeTalker's script on regenerated clips; needs the published regions of the BIWI mesh."""
-
-    def __init__(self, case: Case):
-        lips, upper = (read_indices(asset(f"biwi_topology/regions/{name}.txt")) for name in ("lve", "fdd"))
-        from lib import metrics
-
-        predicted, true, templates = zip(*regenerated_clips(case), strict=True)
-        self.scores = metrics.codetalker_scores(predicted, true, templates, lips, upper)
-
-    def __getattr__(self, name: str) -> Tensor:
-        if name not in self.scores:
-            raise InputError(f"no rule for output {name!r}")
-        return torch.from_numpy(np.atleast_1d(self.scores[name]))
-
-
-def read_indices(path: Path) -> np.ndarray:
-    return np.array([int(word) for word in path.read_text().replace(",", " ").split()])
-
-
-def regenerated_clips(case: Case) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Predicted and true vertices and template of each clip, by the rule that the config states in words."""
-    config, dtype = case.config, np.dtype(case.config["dtype_of_arrays"])
-    scales = [float(number) for number in re.findall(r"([\d.]+) \* default_rng", config["generation"])]
-    if len(scales) != 3:
-        raise InputError(f"{case.path}: config.generation does not name the three scales of its noise")
-    for s, subject in enumerate(config["subjects"]):
-        shape = (config["vertices"], 3)
-        template = (scales[0] * np.random.default_rng([case.seed, s]).standard_normal(shape)).astype(dtype)
-        for e, sentence in enumerate(config["sentences"]):
-            frames = config["frames_true_and_predicted"][f"{subject}_{sentence}"]
-            true, predicted = (
-                (template + scale * np.random.default_rng([case.seed, s, e, i]).standard_normal((n, *shape))).astype(
-                    dtype
-                )
-                for i, (n, scale) in enumerate(zip(frames, scales[1:], strict=True))
-            )
-            yield predicted, true, template
-
-
-def faceformer_runner(case: Case):
-    return Masks(case) if case.description["weights"] is None else FaceFormerOutputs(case)
-
-
-def codetalker_runner(case: Case):
-    if "dtype_of_arrays" in case.config:
-        return MetricOutputs(case)
-    return Stage2Outputs(case) if "wav2vec2" in case.config else Stage1Outputs(case)
-
-
-RUNNERS = {"faceformer": faceformer_runner, "codetalker": codetalker_runner}
-
-
-# Comparison -----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -464,13 +190,21 @@ class Result:
     detail: str
 
 
+def find_runner(system: str) -> Callable[[Case], Any] | None:
+    """Function that runs a case of the named system, from the module of that name here; None if there is none."""
+    module = f"{__name__}.{system}"
+    if not system.isidentifier() or importlib.util.find_spec(module) is None:
+        return None
+    return importlib.import_module(module).runner
+
+
 def output(runner: Any, name: str) -> Tensor:
     """Output of a runner by name; "..._every_61st" and "..._frame_mean" are made from the whole output."""
     if found := re.fullmatch(r"(\w+)_every_(\d+)(?:st|nd|rd|th)", name):
         return output(runner, found[1])[..., :: int(found[2])]
     if found := re.fullmatch(r"(\w+)_frame_mean", name):
         return output(runner, found[1]).mean(-1)
-    if not hasattr(type(runner), name) and not isinstance(runner, Masks | MetricOutputs):
+    if not any(hasattr(type(runner), known) for known in (name, "__getattr__")) and name not in vars(runner):
         raise InputError(f"no rule for output {name!r}")
     return getattr(runner, name)
 
@@ -496,7 +230,7 @@ def compare(case: Case) -> Result:
     """Run a case and compare all its outputs."""
     atol, rtol = case.tolerance
     with torch.no_grad():
-        runner = RUNNERS[case.system](case)
+        runner = find_runner(case.system)(case)
         gaps = {name: difference(output(runner, name), case.outputs[name], atol, rtol) for name in case.outputs}
     largest, worst = max(gaps, key=lambda n: gaps[n][0]), max(gaps, key=lambda n: gaps[n][1])
     detail = f"{len(gaps)} outputs, largest difference {gaps[largest][0]:.1e} ({largest})"
@@ -513,7 +247,7 @@ def run_file(path: Path) -> Result | None:
         case = read_case(path)
         if case is None:
             return None
-        if case.system not in RUNNERS:
+        if find_runner(case.system) is None:
             return Result(case.name, "skipped", f"no runner yet for system {case.system!r}")
         return compare(case)
     except AssetMissing as error:
@@ -564,6 +298,3 @@ def report(results: list[Result], others: list[str]) -> int:
         return 2
     return 1 if count["DIFFERS"] or count["ERROR"] else 0
 
-
-if __name__ == "__main__":
-    sys.exit(main())
