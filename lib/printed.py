@@ -113,6 +113,45 @@ def achieved_share(low: float, middle: float, high: float) -> float:
     return (middle - low) / (high - low)
 
 
+# Recognition rates ----------------------------------------------------------------------------------------------------
+
+def recognition_evidence(claim: Claim, chance: float) -> list[Evidence]:
+    """Evidence of role "printed" for rates whose counts are printed (ecm-14): each against `chance`, clips as votes.
+
+    Clips of one actor are not independent votes: the intervals are the kindest reading.
+    """
+    values = claim.entry["paper_values"]
+    counts = {**values["counts"], "accuracy": (values["computed"]["correct"], values["computed"]["total"])}
+    return [Evidence(name, role="printed", interval=share_advantage(100 * counts[name][0] / counts[name][1],
+                                                                    counts[name][1], 100 * chance),
+                     note=f"printed {counts[name][0]} of {counts[name][1]} clips against chance")
+            for name in claim.columns]
+
+
+def confusion_checks(claims: Sequence[Claim]) -> tuple[Check, ...]:
+    """What ECM's printed confusion matrix (Table 3) says: do its rows add up, and are its text's confusions in it?"""
+    table = {claim.id: claim.entry["paper_values"] for claim in claims if claim.id in ("ecm-14", "ecm-15")}
+    rows, counts, sums = table["ecm-15"]["confusion"], table["ecm-14"]["counts"], table["ecm-14"]["computed"]
+    order = list(rows)
+    apart = [f"{name} {sum(rows[name])} of {counts[name][1]}" for name in order if sum(rows[name]) != counts[name][1]]
+    hits = sum(rows[name][i] for i, name in enumerate(order))
+    shares = {(a, b): rows[a][j] / counts[a][1] for a in order for j, b in enumerate(order) if a != b}
+    named = [("sad", "neu"), ("neu", "sad"), ("fea", "ang"), ("ang", "fea")]
+    beside = max((pair for pair in shares if pair not in named), key=shares.get)
+    largest, total = max(shares[pair] for pair in named), sum(total for _, total in counts.values())
+    return (
+        Check("every row adds up to its clips", not apart, detail=", ".join(apart) or "all six"),
+        Check("the diagonal is the printed number of hits", hits == sums["correct"] and total == sums["total"],
+              detail=f"{hits} of {total}, {hits / total:.1%}"),
+        Check("sadness and neutral are taken for each other", min(shares[pair] for pair in named[:2]) > 0,
+              detail=f"{shares['sad', 'neu']:.0%} and {shares['neu', 'sad']:.0%}"),
+        Check("fear and anger are taken for each other", min(shares[pair] for pair in named[2:]) > 0,
+              detail=f"anger for fear {shares['ang', 'fea']:.0%}, fear for anger {shares['fea', 'ang']:.0%}"),
+        Check("what the text leaves out is below half of the largest", shares[beside] < largest / 2,
+              detail=f"{beside[0]} for {beside[1]} {shares[beside]:.0%}, largest {largest:.0%}"),
+    )
+
+
 # Ratios, units, layers ------------------------------------------------------------------------------------------------
 
 def ratio_range(slow: float, fast: float, decimals: int = 4) -> tuple[float, float]:
@@ -145,3 +184,21 @@ def eavanet_checks(claims: Sequence[Claim]) -> tuple[Check, ...]:
         Check("errors printed in mm are in mm", False,
               detail="squared distances on meshes of unit area; the root times 185.6 mm gives 4.68 mm for 6.36e-4"),
     )
+
+
+def ecm_checks(claims: Sequence[Claim]) -> dict[str, tuple[Check, ...]]:
+    """The checks of ecm-24 by column: do the printed widths run? The entry allows one correction, several refute it."""
+    values = next(claim.entry["paper_values"] for claim in claims if claim.id == "ecm-24")
+    printed, runs = values["a"], values["b"]
+    augment, first = printed["augment_input"], printed["audio2flame_input"]
+    style = runs["audio2flame_input"] - 128
+    return {
+        "augment_input": (
+            Check(f"{augment} inputs of the augment net are the sum of its parts", augment == runs["augment_input"],
+                  detail=f"128 emotion features and 56 parameters are {runs['augment_input']}"),),
+        "audio2flame_input": (
+            Check("Audio2FLAME runs as printed", first == runs["audio2flame_input"] and conv_frames(120, 1, 3) == 120,
+                  detail=f"{first} inputs ask for {first - style} content features, a width not printed (released: "
+                         f"128 + {style} = {runs['audio2flame_input']}); kernel 1 at stride 3 leaves "
+                         f"{conv_frames(120, 1, 3)} of 120 frames"),),
+    }

@@ -78,3 +78,26 @@ def test_checks_of_eavanet_19_hold_only_in_part():
 def test_a_claim_without_shares_is_refused():
     with pytest.raises(InputError, match="prints no shares"):
         printed.share_evidence(claims.by_id(ALL, "eavanet-01"))
+
+
+def test_ecms_confusion_matrix_has_1213_hits_in_1487_clips_and_one_row_short_of_one():
+    sums, hits, *confusions = printed.confusion_checks(ALL)
+    assert not sums.passed and sums.detail == "hap 253 of 254"
+    assert hits.passed and hits.detail == "1213 of 1487, 81.6%"
+    assert [check.passed for check in confusions] == [True, False, False]          # fear is never taken for anger
+    assert confusions[-1].detail == "dis for fea 16%, largest 26%"
+
+
+def test_printed_recognition_is_far_above_chance_for_every_emotion():
+    claim = claims.by_id(ALL, "ecm-14")
+    found = {e.column: e.interval for e in printed.recognition_evidence(claim, 1 / 6)}
+    assert set(found) == set(claim.columns)
+    assert found["accuracy"].mean == pytest.approx(1213 / 1487 - 1 / 6) and found["ang"].low > 0.4
+    wilson_low = claim.entry["paper_values"]["computed"]["wilson_low"]
+    assert found["accuracy"].low + 1 / 6 == pytest.approx(wilson_low, abs=1e-4)
+
+
+def test_ecms_printed_widths_need_several_corrections():
+    (augment,), (first,) = printed.ecm_checks(ALL).values()
+    assert not augment.passed and "184" in augment.detail
+    assert not first.passed and "192 content features" in first.detail and "40 of 120 frames" in first.detail
