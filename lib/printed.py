@@ -152,6 +152,94 @@ def confusion_checks(claims: Sequence[Claim]) -> tuple[Check, ...]:
     )
 
 
+# EmoFace's user study -------------------------------------------------------------------------------------------------
+
+TRIALS = 210                    # of each of EmoFace's four methods: 15 viewers, 7 emotions, 2 sentences
+SPANS = {"recognition": 1.0, "naturalness": 6.0, "lip_sync": 6.0}          # ranges of its scales
+
+
+def sums_for_mean(mean: float, trials: int, decimals: int = 3) -> list[int]:
+    """Sums k of whole ratings with k / trials printed as `mean`, rounded or cut off; [] = impossible."""
+    near = round(mean * trials)
+    return [k for k in (near - 1, near, near + 1)
+            if any(_prints(k / trials, mean, decimals, truncated) for truncated in (False, True))]
+
+
+def rated_means(claims: Sequence[Claim]) -> dict[tuple[str, str], tuple[float, float, float | None]]:
+    """(method, scale) -> printed mean and half width of Table 3, and the mean its text gives (None: gives none)."""
+    found = {}
+    for claim, side in (("emoface-11", "a"), ("emoface-11", "b"), ("emoface-12", "b"), ("emoface-13", "b")):
+        entry = next(c.entry for c in claims if c.id == claim)
+        values, text = entry["paper_values"], entry["paper_values"].get(f"text_values_{side}", {})
+        for scale, mean in values[side].items():
+            found[entry["conditions"][side], scale] = (mean, values[f"ci95_{side}"][scale], text.get(scale))
+    return found
+
+
+def compared_means(claim: Claim, trials: int = TRIALS) -> list[Evidence]:
+    """Evidence of role "printed" from two printed means with half widths, as shares of the range of each scale.
+
+    Trials are read as independent and the methods as unpaired, as the printed p values do (3d:F18); with the dependence
+    of a viewer's ratings, which is not printed, the intervals would differ.
+    """
+    values = claim.entry["paper_values"]
+    return [Evidence(name, role="printed", interval=_mean_gap(values, name, claim.direction[name], trials),
+                     note=f"printed means of {trials} trials read as independent") for name in claim.columns]
+
+
+def _mean_gap(values: dict, name: str, direction: str, trials: int) -> Interval:
+    from scipy.stats import norm
+    sign = -1 if direction == "a<b" else 1
+    gap = sign * (values["a"][name] - values["b"][name]) / SPANS[name]
+    error = sqrt(values["ci95_a"][name] ** 2 + values["ci95_b"][name] ** 2) / SPANS[name] / norm.ppf(0.975)
+    ends = [gap + z * error for z in norm.ppf([0.025, 0.975, 0.05, 0.95])]
+    return Interval(gap, *map(float, ends), float(2 * norm.sf(abs(gap) / error)), trials, True,
+                    "normal, printed half widths")
+
+
+def tukey_p(claims: Sequence[Claim], scale: str, one: str, other: str, *, text: bool = False) -> float:
+    """Tukey's p between two methods from the means and half widths of all four, trials read as independent.
+
+    `text` takes the means of the text where it gives some.
+    """
+    from scipy.stats import studentized_range
+    table = {method: row for (method, name), row in rated_means(claims).items() if name == scale}
+    means = {method: row[2] if text and row[2] is not None else row[0] for method, row in table.items()}
+    if scale == "recognition" and not text:                        # hits can be counted, so nothing is lost to rounding
+        means = {method: sums_for_mean(mean, TRIALS)[0] / TRIALS for method, mean in means.items()}
+    variance = sum(_squared_error(means[method], row[1], scale) for method, row in table.items()) / len(table)
+    reached = abs(means[one] - means[other]) / sqrt(variance)
+    return float(studentized_range.sf(reached, len(table), len(table) * (TRIALS - 1)))
+
+
+def _squared_error(mean: float, half_width: float, scale: str) -> float:
+    from scipy.stats import t
+    if scale == "recognition":
+        return mean * (1 - mean) / (TRIALS - 1)
+    return (half_width / t.ppf(0.975, TRIALS - 1)) ** 2
+
+
+def emoface_checks(claims: Sequence[Claim]) -> dict[str, tuple[Check, ...]]:
+    """The checks of emoface-22 by column: can the means of table and text come from whole ratings; are they equal?"""
+    table = rated_means(claims)
+    quoted = {key: row[2] for key, row in table.items() if row[2] is not None}
+    impossible = [row[0] for row in table.values() if not sums_for_mean(row[0], TRIALS)]
+    impossible_text = [mean for mean in quoted.values() if not sums_for_mean(mean, TRIALS)]
+    apart = [key for key, mean in quoted.items() if mean != table[key][0]]
+    rounded = [key for key in apart if abs(quoted[key] - table[key][0]) < 0.0011]
+    return {
+        "table_not_attainable": (
+            Check(f"all means of Table 3 are means of {TRIALS} whole ratings", not impossible,
+                  detail=f"not attainable: {impossible} of {len(table)}"),),
+        "text_not_attainable": (
+            Check(f"all means of the text are means of {TRIALS} whole ratings", not impossible_text,
+                  detail=f"not attainable: {impossible_text} of {len(quoted)}"),
+            Check("the text gives the means of the table", not apart, detail=f"{len(apart)} of {len(quoted)} differ"),
+            Check("what differs is rounding", len(rounded) == len(apart),
+                  detail=f"rounding explains {len(rounded)} of {len(apart)}")),
+    }
+
+
 # Ratios, units, layers ------------------------------------------------------------------------------------------------
 
 def ratio_range(slow: float, fast: float, decimals: int = 4) -> tuple[float, float]:

@@ -101,3 +101,34 @@ def test_ecms_printed_widths_need_several_corrections():
     (augment,), (first,) = printed.ecm_checks(ALL).values()
     assert not augment.passed and "184" in augment.detail
     assert not first.passed and "192 content features" in first.detail and "40 of 120 frames" in first.detail
+
+
+def test_a_mean_of_whole_ratings_is_a_multiple_of_one_over_their_number():
+    assert printed.sums_for_mean(5.514, 210) == [1158]                         # 5.51429
+    assert printed.sums_for_mean(0.809, 210) == [170]                       # 0.80952, cut off
+    assert printed.sums_for_mean(4.601, 210) == []                          # 966 and 967 give 4.600 and 4.604
+
+
+def test_the_printed_p_values_of_emoface_follow_from_its_counts_as_independent_trials():
+    p = {rival: printed.tukey_p(ALL, "recognition", "emoface", rival) for rival in ("faceformer", "emotalk")}
+    assert p == pytest.approx({"faceformer": 0.8959, "emotalk": 0.0059}, abs=5e-5)
+    computed = claims.by_id(ALL, "emoface-12").entry["paper_values"]["computed"]
+    lips = printed.tukey_p(ALL, "lip_sync", "emoface", "emotalk")           # printed: below .001
+    assert lips == pytest.approx(computed["p_lip_sync_tukey"], abs=5e-4)
+
+
+def test_emofaces_text_and_table_give_different_ratings_that_rounding_does_not_explain():
+    found = printed.emoface_checks(ALL)
+    computed = claims.by_id(ALL, "emoface-22").entry["paper_values"]["computed"]
+    assert "4.601" in found["table_not_attainable"][0].detail and computed["table_not_attainable"] == 1
+    assert found["text_not_attainable"][0].detail.count(".") == computed["text_not_attainable"]
+    assert not any(check.passed for checks in found.values() for check in checks)
+
+
+def test_emofaces_printed_ratings_beat_its_rivals_but_stay_below_the_truth():
+    def naturalness(number):
+        found = printed.compared_means(claims.by_id(ALL, f"emoface-{number}"))
+        return next(e.interval for e in found if e.column == "naturalness")
+
+    assert naturalness(11).mean == pytest.approx((5.514 - 4.081) / 6)
+    assert naturalness(12).low > 0 and naturalness(13).high < 0
