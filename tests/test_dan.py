@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from lib.errors import InputError
+from lib.errors import AssetMissing, InputError
+from lib.models import dan as dan_module
 from lib.models import resnet
 from lib.models.dan import DAN
 from lib.models.scn import SCN
@@ -114,6 +115,17 @@ def test_a_single_weight_of_another_shape_is_named(tmp_path, scn):
     torch.save(scn.state_dict() | {"fc.weight": torch.zeros(8, 512)}, tmp_path / "eight.pth")
     with pytest.raises(InputError, match=r"fc.weight \(8, 512\) instead of \(7, 512\)"):
         resnet.load(SCN(), tmp_path / "eight.pth")
+
+
+def test_released_weights_are_found_by_name_and_their_absence_is_one_clear_error(tmp_path, dan, faces, monkeypatch):
+    monkeypatch.setenv("STUDY_DATA", str(tmp_path))
+    with pytest.raises(AssetMissing, match="affecnet7_epoch6_acc0.6569.pth: not found"):
+        dan_module.released()
+    (tmp_path / "dan_affectnet7").mkdir()
+    torch.save({"iter": 6, "model_state_dict": dan.state_dict()}, tmp_path / dan_module.RELEASED[7])
+    assert torch.equal(dan_module.released().logits(faces), dan.logits(faces))
+    with pytest.raises(InputError, match="9 classes was not released"):
+        dan_module.released(9)
 
 
 @pytest.fixture

@@ -135,7 +135,7 @@ def official(monkeypatch):
 
     def chumpy(values):
         wrapped = module.Ch()
-        wrapped.x = values
+        wrapped.x, wrapped._dirty_vars, wrapped._itr, wrapped._depends_on_deps = values, set(), None, {}
         return wrapped
 
     rng = np.random.default_rng(0)

@@ -6,7 +6,7 @@
 
 The layer that turns by the jaw is linear blend skinning with the puppet's jaw weights. Encoding inverts the chain from
 the outside: the scalp shows the head's rotation, the lower teeth the jaw's, the rest is projected on the components.
-Not the FLAME model of MPI; a later layer with the real one keeps this interface.
+Not the FLAME model of MPI: `lib.face.flame_layer` reads that one, and this basis, into one differentiable layer.
 """
 
 from dataclasses import dataclass

@@ -15,7 +15,12 @@ from torch import Tensor, nn
 
 from lib.errors import InputError
 from lib.models import resnet
+from lib.paths import asset
 
+RELEASED = {  # checkpoints by number of classes: the asset and its file, spelt as published
+    7: "dan_affectnet7/affecnet7_epoch6_acc0.6569.pth",
+    8: "dan_affectnet8/affecnet8_epoch5_acc0.6209.pth",
+}
 REDUCED, SQUEEZED = 256, 32  # width of the spatial attention, and of the bottleneck of the channel attention
 
 
@@ -98,3 +103,15 @@ class DAN(nn.Module):
         if self.training:
             raise InputError("DAN is in training mode, where its logits depend on the batch; call eval() first")
         return self(resnet.images(pixels)).logits
+
+
+def released(classes: int = 7) -> DAN:
+    """DAN with its AffectNet weights for 7 or 8 classes, in evaluation mode.
+
+    Raises AssetMissing, with the remedy, where the file is not found; InputError when it does not fit.
+    """
+    if classes not in RELEASED:
+        raise InputError(f"DAN for {classes} classes was not released; choose one of {', '.join(map(str, RELEASED))}")
+    model = DAN(classes)
+    resnet.load(model, asset(RELEASED[classes]))
+    return model
