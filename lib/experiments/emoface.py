@@ -1,0 +1,385 @@
+"""EmoFace against FaceFormer and EmoTalk (paper 003): which systems are trained, on what, and what they predict.
+
+All systems answer with rig curves: the 174 MetaHuman controllers of the puppet's rig (lib/face/rig.py), 49 of which
+move. Those are turned into coefficients of the draw's motion basis, on the clip's own face, where vertices are to be
+measured. The label is told to EmoFace, its variants and FaceFormer; EmoTalk hears the emotion in the voice (Sec. 5.1).
+
+Departures from the paper at every scale: one row of features of a frozen speech encoder per frame, the same for all
+systems (the paper trains its encoder's transformer); windows instead of whole clips; ten speakers of a generated corpus
+without a speaker code instead of one actor; one setting per scale, not selected on validation clips. At smoke and
+laptop scale also 30 frames per second instead of 60, narrow layers, batches, and a learning rate to match.
+
+Choices where the paper is silent: FaceFormer's label takes the place of its one-hot speaker, EmoTalk pairs clips of one
+actor and sentence in two emotions ("paired-only" trains on nothing else, as the paper says; the default also uses the
+clips without partner), the autoregressive decoder is fed its own predictions of a first pass (see `_own_past`).
+
+`facegood` holds real recordings in the same form: Mandarin speech of one speaker with 116 rig weights, no emotion.
+Names: `emoface/x` is another training, `emoface~x` the same weights used otherwise, `control/x` a trivial rival.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from lib.data.clip import SAMPLE_RATE
+from lib.errors import InputError
+from lib.experiments import systems
+from lib.experiments.draw import Draw, corpus, draw, foundation, to_video_rate
+from lib.experiments.systems import Batch, Course, Size, fit_cached, train_faceformer
+from lib.face.rig import METAHUMAN, from_metahuman, to_metahuman
+from lib.losses import vertex_mse
+from lib.models import emoface, emotalk
+from lib.models.emoface import EMOTIONS
+from lib.paths import CACHE
+from lib.study import cached_arrays, code_digest, digest, run_folder, weights_digest
+from lib.training import seed_everything
+
+CONTROLLERS = len(METAHUMAN)
+CODE = (*systems.CODE, "lib.experiments.draw", "lib.experiments.emoface", "lib.face.rig")
+MODELS = ("lib.models.emoface", "lib.models.emotalk", "lib.models.faceformer")
+FPS = {"smoke": 30, "laptop": 30, "paper": 60}          # the paper has 60
+COMPONENTS = {"smoke": 24, "laptop": 64, "paper": 256}  # of the basis that vertices are measured through
+LAYERS = {"smoke": 2, "laptop": 4, "paper": 10}         # of Audio2Rig
+BLOCK_S = 5.0                                           # real takes are cut into clips of this length
+TAKES = {"smoke": 1, "laptop": 2, "paper": 5}           # how many real takes are left out in turn
+
+# `components` is the width of what is predicted
+SIZES = {
+    "smoke": Size(CONTROLLERS, width=16, batch=4, window=24, epochs=2, learning_rate=2e-3),
+    "laptop": Size(CONTROLLERS, width=48, batch=16, window=45, epochs=40, learning_rate=2e-3),
+    "paper": Size(CONTROLLERS, width=512, batch=1, window=300, epochs=1000, learning_rate=1e-5),
+}
+
+
+@dataclass(frozen=True)
+class System:
+    """One training: its family and what differs from the family's default.
+
+    `attention`, `positions`, `decoder`, `past`: see lib/models/emoface.py. `pretrained`: features of the taught speech
+    encoder or of the same encoder with random weights. `told`: the label is an input. `clips`: "all" or "paired".
+    """
+
+    family: str = "emoface"
+    attention: str = "time"
+    positions: bool = True
+    decoder: str = "transformer"
+    past: int | None = None
+    pretrained: bool = True
+    told: bool = True
+    clips: str = "all"
+
+
+SYSTEMS = {
+    "emoface": System(),
+    "emoface/code": System(attention="frame"),
+    "emoface/no-pretrain": System(pretrained=False),
+    "emoface/fc-decoder": System(decoder="fc"),
+    "emoface/lstm-decoder": System(decoder="lstm"),
+    "emoface/no-pe": System(positions=False),
+    "emoface/ar-decoder": System(decoder="autoregressive"),
+    "faceformer": System("faceformer"),
+    "faceformer/no-label": System("faceformer", told=False),
+    "emotalk": System("emotalk", told=False),
+    "emotalk/paired-only": System("emotalk", told=False, clips="paired"),
+}
+PAST = {f"emoface/ar-decoder,past={frames}": System(decoder="autoregressive", past=frames) for frames in (0, 1, 5)}
+REAL = ("emoface", "emoface/code", "emoface/fc-decoder", "emoface/lstm-decoder", "emoface/no-pe", "faceformer")
+
+
+# Material -------------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=4)
+def material(scale: str, seed: int) -> Draw:
+    """The draw of a seed for the seven emotions of the paper, as coefficients: what vertices are measured with."""
+    return draw(scale, seed, EMOTIONS, COMPONENTS[scale], FPS[scale])
+
+
+@lru_cache(maxsize=8)
+def rigged(scale: str, seed: int, pretrained: bool = True) -> Draw:
+    """The same draw with controllers (T, 174) as motion and floor: what systems learn from.
+
+    Both rows of speech features of a frame are the one at its own time, so that every system hears the same. Its
+    `basis` still is the one of vertices; use `coefficients` to get there.
+    """
+    data = material(scale, seed)
+    path = CACHE / "controllers" / f"{digest(data.key, code_digest('lib.face.rig', 'lib.experiments.emoface'))}.npz"
+    stored = cached_arrays(path, lambda: _controllers(data))
+    cuts = np.cumsum([len(motion) for motion in data.motion])[:-1]
+    hidden = data.hidden if pretrained else _untaught(data)
+    return replace(data, hidden=[one_per_frame(h) for h in hidden], motion=np.split(stored["motion"], cuts),
+                   floor=np.split(stored["floor"], cuts), key=digest(data.key, "controllers", pretrained))
+
+
+def one_per_frame(hidden: np.ndarray) -> np.ndarray:
+    """Features (2T, C) whose two rows per frame are equal, as interpolation to the frame rate gives (EmoFace, 4.2)."""
+    return np.repeat(hidden[::2], 2, axis=0)
+
+
+def _controllers(data: Draw) -> dict[str, np.ndarray]:
+    clips = [corpus(data.scale)[i] for i in data.table.position]
+    return {"motion": np.concatenate([to_metahuman(clip.rig_at(data.fps)) for clip in clips]),
+            "floor": np.concatenate([to_metahuman(clip.rig_at(data.fps, audible=True)) for clip in clips])}
+
+
+@lru_cache(maxsize=2)
+def untaught(scale: str):
+    """The small speech encoder with random weights; one draw of them for all seeds, as there is one taught encoder."""
+    from lib.foundations import speech_encoder
+
+    return speech_encoder(scale, pretrained=False)
+
+
+def _untaught(data: Draw) -> list[np.ndarray]:
+    from tqdm.auto import tqdm
+
+    made, encoder = corpus(data.scale), untaught(data.scale)
+    used = data.rows("train", "seen", "unseen").position
+    bar = tqdm(used, desc="untaught speech features", unit="clip", leave=False)
+    path = CACHE / "features" / f"{digest(data.key, weights_digest(encoder.encoder))}.npz"
+    stored = cached_arrays(path, lambda: {str(i): encoder.features(made[i].audio).astype(np.float16) for i in bar})
+    blank = np.zeros((1, encoder.width), np.float16)                # of validation clips, which nothing reads
+    return [to_video_rate(stored.get(str(i), blank), len(motion), data.fps)
+            for i, motion in zip(data.table.position, data.motion, strict=True)]
+
+
+def coefficients(data: Draw, clip: int, curves: np.ndarray) -> np.ndarray:
+    """Coefficients (T, K) of controllers (T, 174) shown on the face of a clip's speaker."""
+    from lib.puppet.actors import actor
+    from lib.puppet.head import head
+
+    rig = np.clip(from_metahuman(curves), 0, 1)
+    return data.basis.encode(head().vertices(rig, actor(data.specs[clip].actor).identity) - data.template(clip))
+
+
+@lru_cache(maxsize=8)
+def facegood(scale: str, seed: int, left_out: str) -> Draw:
+    """Real recordings as a draw: blocks of five seconds, the take `left_out` as part "unseen", the others "train".
+
+    Features are those of the puppets' speech encoder, which never heard Mandarin nor a human voice where the released
+    weights are absent. Raises AssetMissing without the recordings, InputError for an unknown take.
+    """
+    takes = _takes(scale)
+    if left_out not in takes:
+        raise InputError(f"take {left_out!r} is none of {', '.join(takes)}")
+    blocks = [(take, i, *block) for take, cut in takes.items() for i, block in enumerate(cut)]
+    table = pd.DataFrame([{"clip": f"{take}-{i:02d}", "take": take, "block": i, "actor": 0, "emotion": "neutral",
+                           "sentence": f"{take}-{i:02d}", "part": "unseen" if take == left_out else "train"}
+                          for take, i, *_ in blocks])
+    motion = [curves for *_, curves in blocks]
+    return Draw(scale, seed, table, (), [hidden for *_, hidden, _ in blocks], motion, motion, None, None,
+                foundation(scale).name, 30, digest("facegood", left_out, weights_digest(foundation(scale).encoder)))
+
+
+@lru_cache(maxsize=2)
+def _takes(scale: str) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
+    """Blocks (features (2T, C), weights (T, 116)) of every take, in the order of the takes' names."""
+    from lib.data import facegood as recordings
+
+    def blocks(take) -> list[tuple[np.ndarray, np.ndarray]]:
+        frames, samples = round(BLOCK_S * take.fps), round(BLOCK_S * SAMPLE_RATE)
+        count = min(len(take.motion) // frames, len(take.audio) // samples)
+        sounds = (take.audio[i * samples : (i + 1) * samples] for i in range(count))
+        return [(one_per_frame(to_video_rate(foundation(scale).features(sound), frames, 30)),
+                 take.motion[i * frames : (i + 1) * frames]) for i, sound in enumerate(sounds)]
+
+    found = recordings.clips()
+    return {take.id.removeprefix("facegood-"): blocks(take) for take in found}
+
+
+# Training -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class LabelCourse(Course):
+    """A course without speakers: the condition is the one-hot label, or a constant for a system that is not told."""
+
+    @property
+    def condition_width(self) -> int:
+        return len(self.emotions) if self.told else 1
+
+    def condition(self, speaker: int, emotion: int) -> np.ndarray:
+        return np.eye(len(self.emotions), dtype=np.float32)[emotion] if self.told else np.ones(1, np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class PairCourse(LabelCourse):
+    """Windows for EmoTalk: speech of a clip, the same sentence and actor in another emotion, and a voice in that one.
+
+    A clip without partner is its own, and its donor another sentence in its own emotion.
+    """
+
+    def batches(self, rng: np.random.Generator) -> Iterator[tuple[Tensor, ...]]:
+        """(recipient, donor) features (B, 2W, C), (cross, own) motion (B, W, D), emotion of the donor (B,)."""
+        order, targets, donors = rng.permutation(len(self.clips)), self.targets(), self.donors()
+        for start in range(0, len(order), self.size.batch):
+            rows = order[start : start + self.size.batch]
+            picked = [int(rng.choice(targets[row])) for row in rows]
+            windows = [self._pair(row, target, donors, rng) for row, target in zip(rows, picked, strict=True)]
+            stacked = [torch.from_numpy(np.stack(part)) for part in zip(*windows, strict=True)]
+            yield (*stacked, torch.tensor(self.labels[picked]))
+
+    def _pair(self, row: int, target: int, donors: list[np.ndarray], rng: np.random.Generator) -> tuple:
+        """The target's window is stretched to the recipient's pace: the sentence takes longer in some emotions."""
+        clip, start, stop = self._cut(self.clips[row], rng)
+        own, voice = self._window(clip, start, stop), self._voice(self.clips[rng.choice(donors[target])], stop - start)
+        other = self.data.motion[self.clips[target]]
+        at = np.arange(start, stop) * (len(other) - 1) / max(len(self.data.motion[clip]) - 1, 1)
+        return own["hidden"], voice, between(other, at), own["motion"]
+
+    def _voice(self, clip: int, frames: int) -> np.ndarray:
+        """The middle of a donor's features, repeated where it is shorter."""
+        hidden = self.data.hidden[clip]
+        start = max(0, len(hidden) // 4 - frames // 2) * 2
+        return np.resize(hidden[start : start + 2 * frames], (2 * frames, hidden.shape[1]))
+
+    def targets(self) -> list[np.ndarray]:
+        """For each clip (by its place in `clips`) the clips of its actor and sentence in another emotion, or itself."""
+        table = self.data.table.loc[self.clips]
+        actor, sentence = table.actor.to_numpy(), table.sentence.to_numpy()
+        found = [np.flatnonzero((actor == a) & (sentence == s) & (self.labels != label))
+                 for a, s, label in zip(actor, sentence, self.labels, strict=True)]
+        return [others if len(others) else np.array([i]) for i, others in enumerate(found)]
+
+    def donors(self) -> list[np.ndarray]:
+        """For each clip those of its emotion with another sentence, of its own actor where there are any."""
+        table = self.data.table.loc[self.clips]
+        actor, sentence = table.actor.to_numpy(), table.sentence.to_numpy()
+        return [self._first_filled(same & (actor == a), same, label, i) for i, (a, s, label) in
+                enumerate(zip(actor, sentence, self.labels, strict=True))
+                for same in [(self.labels == label) & (sentence != s)]]
+
+    @staticmethod
+    def _first_filled(own: np.ndarray, anyone: np.ndarray, label: int, itself: int) -> np.ndarray:
+        return next((np.flatnonzero(mask) for mask in (own, anyone) if mask.any()), np.array([itself]))
+
+
+def between(curves: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Rows of (T, C) at fractional frames (W,), interpolated."""
+    before = np.minimum(at.astype(int), len(curves) - 1)
+    share = (at - before)[:, None].astype(np.float32)
+    return curves[before] * (1 - share) + curves[np.minimum(before + 1, len(curves) - 1)] * share
+
+
+def course(data: Draw, system: System, size: Size) -> Course:
+    """What a system learns from: all training clips, or those with a partner in another emotion."""
+    rows = data.rows("train")
+    labels = rows.emotion.map(EMOTIONS.index).to_numpy()
+    kind = PairCourse if system.family == "emotalk" else LabelCourse
+    made = kind(data, size, (), EMOTIONS, rows.index.to_numpy(), labels, system.told, "own")
+    if system.clips == "all":
+        return made
+    paired = np.array([i for i, others in enumerate(made.targets()) if others[0] != i], int)
+    return replace(made, clips=made.clips[paired], labels=labels[paired]) if len(paired) else made
+
+
+def config(data: Draw, system: System, size: Size) -> emoface.Config:
+    """EmoFace's sizes for a scale and a variant; the inner width is four times the layer's, as published."""
+    return emoface.Config(
+        outputs=data.motion[0].shape[1], audio_width=data.audio_width, width=size.width, layers=LAYERS[data.scale],
+        heads=8 if size.width >= 512 else 4, ffn=4 * size.width, fps=data.fps, attention=system.attention,
+        positions=system.positions, decoder=system.decoder, past=system.past)
+
+
+def emotalk_config(data: Draw, size: Size) -> emotalk.Config:
+    """EmoTalk without level and person; emotion part of the query as wide as in `emotalk.EMOFACE`, in proportion."""
+    published = emotalk.EMOFACE
+    emotion = 4 * round(size.width * published.emotion_width / published.content_width / 4)
+    return replace(published, motion_width=data.motion[0].shape[1], content_width=size.width, emotion_width=emotion,
+                   audio_width=data.audio_width, emotions=len(EMOTIONS), period=round(data.fps), fps=data.fps,
+                   wav2vec2_content=None, wav2vec2_emotion=None)
+
+
+class Trained:
+    """A trained system of one seed: speech features and a label to controllers, and to coefficients of a face."""
+
+    def __init__(self, data: Draw, system: System, model: nn.Module, log: list[dict[str, float]]):
+        self.data, self.system, self.model, self.log = data, system, model, log
+
+    @torch.no_grad()
+    def curves(self, hidden: np.ndarray, emotion: str | np.ndarray) -> np.ndarray:
+        """Rig curves (T, D) from features (2T, C) and an emotion, or weights of the emotions (7,).
+
+        EmoFace also takes weights per frame (T, 7). Systems that are not told the label ignore it.
+        """
+        weights = np.eye(len(EMOTIONS))[EMOTIONS.index(emotion)] if isinstance(emotion, str) else emotion
+        given = torch.as_tensor(weights, dtype=torch.float32)[None]
+        heard, frames = torch.from_numpy(one_per_frame(hidden))[None], len(hidden) // 2
+        if self.system.family == "faceformer":
+            given = given if self.system.told else torch.ones(1, 1)
+            return self.model.decode(heard, given, frames)[0].numpy()
+        condition = None if self.system.family == "emotalk" else given
+        arguments = (condition, frames) if condition is None else (condition,)
+        return self.model.decode(heard[:, ::2], *arguments)[0].numpy()
+
+    def predict(self, hidden: np.ndarray, clip: int, emotion: str | np.ndarray | None = None) -> np.ndarray:
+        """Coefficients (T, K) on the face of a clip's speaker; the label is the clip's own unless another is given."""
+        curves = self.curves(hidden, self.data.table.emotion[clip] if emotion is None else emotion)
+        return coefficients(self.data, clip, curves)
+
+
+@lru_cache(maxsize=32)
+def train(scale: str, seed: int, name: str, progress: bool = True) -> Trained:
+    """The named system of a seed on the puppet corpus, trained or taken from the cache."""
+    return fitted(rigged(scale, seed, (SYSTEMS | PAST)[name].pretrained), name, SIZES[scale], progress)
+
+
+@lru_cache(maxsize=64)
+def train_real(scale: str, seed: int, name: str, left_out: str, progress: bool = True) -> Trained:
+    """The named system on the real takes but one; the same network and steps, with a single label."""
+    data = facegood(scale, seed, left_out)
+    return fitted(data, name, replace(SIZES[scale], components=data.motion[0].shape[1]), progress)
+
+
+def fitted(data: Draw, name: str, size: Size, progress: bool = True) -> Trained:
+    """A system trained on any draw of rig curves."""
+    system = (SYSTEMS | PAST)[name]
+    folder = run_folder("emoface", data.key, data.seed, system, size, LAYERS[data.scale], code_digest(*CODE, *MODELS))
+    build = {"emoface": _emoface, "faceformer": train_faceformer, "emotalk": _emotalk}[system.family]
+    label = f"{name}, seed {data.seed}"
+    if system.family == "faceformer":
+        return Trained(data, system, *build(course(data, system, size), folder, label, progress))
+    return Trained(data, system, *build(data, system, size, folder / "model.pt", label, progress))
+
+
+def _emoface(data: Draw, system: System, size: Size, checkpoint: Path, label: str, progress: bool):
+    seed_everything(data.seed, 1)
+    model = emoface.EmoFace(config(data, system, size))
+    answer = _own_past if system.decoder == "autoregressive" else _at_once
+
+    def losses(batch: Batch) -> dict[str, Tensor]:
+        return {"rig": vertex_mse(answer(model, batch), batch.motion)}
+
+    return model, fit_cached(model, course(data, system, size), losses, {"rig": 1.0}, checkpoint, label, progress)
+
+
+def _at_once(model: emoface.EmoFace, batch: Batch) -> Tensor:
+    return model.decode(batch.hidden[:, ::2], batch.emotion)
+
+
+def _own_past(model: emoface.EmoFace, batch: Batch) -> Tensor:
+    """Frames fed what the decoder itself makes of the true past: one pass instead of a loop over frames.
+
+    With the true past alone the decoder would meet its own errors only when tested.
+    """
+    with torch.no_grad():
+        guessed = model.teacher_forced(batch.hidden[:, ::2], batch.emotion, batch.motion)
+    return model.teacher_forced(batch.hidden[:, ::2], batch.emotion, guessed)
+
+
+def _emotalk(data: Draw, system: System, size: Size, checkpoint: Path, label: str, progress: bool):
+    seed_everything(data.seed, 1)
+    model, weights = emotalk.EmoTalk(emotalk_config(data, size)), emotalk.LossWeights()
+
+    def losses(batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
+        recipient, donor, cross, own, emotion = batch
+        speech = (emotalk.Speech.of(hidden[:, ::2]) for hidden in (recipient, donor))
+        return emotalk.losses(model(*speech, None, (cross.shape[1], own.shape[1])), cross, own, emotion)
+
+    return model, fit_cached(model, course(data, system, size), losses, vars(weights), checkpoint, label, progress)
