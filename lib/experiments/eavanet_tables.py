@@ -30,16 +30,17 @@ def summary_table(results: Results, part: str, systems: Sequence[str] = (*SYSTEM
 
 def interval_rows(results: Results, part: str, systems: Sequence[str], metric: str) -> pd.DataFrame:
     """system, mean, low, high and the seeds' means of a metric: what figures.dots_with_intervals draws."""
-    return pd.DataFrame([_drawn(name, rows_of(results.scores, name, part)[metric]) for name in systems])
+    return pd.DataFrame([drawn(name, rows_of(results.scores, name, part)[metric]) for name in systems])
 
 
 def advantage_rows(results: Results, variants: Sequence[str], metric: str, part: str) -> pd.DataFrame:
     """The same for the advantage of the full model over variants, in skill."""
     tables = {name: advantage(results.scores, "eavanet", name, metric, part) for name in variants}
-    return pd.DataFrame([_drawn(name, d.set_index(["seed", "speaker", "clip"]).value) for name, d in tables.items()])
+    return pd.DataFrame([drawn(name, d.set_index(["seed", "speaker", "clip"]).value) for name, d in tables.items()])
 
 
-def _drawn(system: str, measured: pd.Series) -> dict:
+def drawn(system: str, measured: pd.Series) -> dict:
+    """system, mean, low, high and the seeds' means of a series indexed by seed, speaker and clip."""
     table = values(measured)
     found = shown(table)
     low, high = (found["mean"] if np.isnan(found[f"mean {end}"]) else found[f"mean {end}"] for end in ("low", "high"))
@@ -68,7 +69,7 @@ def sweep_table(scale: str, seed: int) -> pd.DataFrame:
         emotion = measures.leaks(scale, seed, name).query("factor == 'emotion'").value.max()
         rows.append({"vertex loss": loss, "weight": weight, "emotion_probe": emotion, "lve_mm": scored.lve_mm.mean(),
                      "upper_mm": scored.upper_mm.mean(), "achieved": scored.achieved.mean()})
-    return pd.DataFrame(rows).sortvalues(["vertex loss", "weight"])
+    return pd.DataFrame(rows).sort_values(["vertex loss", "weight"])
 
 
 def material_table(data: Draw) -> pd.DataFrame:
