@@ -5,7 +5,7 @@ move. Those are turned into coefficients of the draw's motion basis, on the clip
 measured. The label is told to EmoFace, its variants and FaceFormer; EmoTalk hears the emotion in the voice (Sec. 5.1).
 
 Departures from the paper at every scale: one row of features of a frozen speech encoder per frame, the same for all
-systems (the paper trains its encoder's transformer); windows instead of whole clips; ten speakers of a generated corpus
+systems (the paper trains its encoder's transformer); ten speakers of a generated corpus
 without a speaker code instead of one actor; one setting per scale, not selected on validation clips. At smoke and
 laptop scale also 30 frames per second instead of 60, narrow layers, batches, and a learning rate to match.
 
@@ -19,7 +19,7 @@ Names: `emoface/x` is another training, `emoface~x` the same weights used otherw
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -31,10 +31,10 @@ from lib.data.clip import SAMPLE_RATE
 from lib.errors import InputError
 from lib.experiments import systems
 from lib.experiments.draw import Draw, corpus, draw, foundation, to_video_rate
-from lib.experiments.systems import Batch, Course, Size, fit_cached, train_faceformer
+from lib.experiments.systems import Batch, Course, Size, fit_cached
 from lib.face.rig import METAHUMAN, from_metahuman, to_metahuman
 from lib.losses import vertex_mse
-from lib.models import emoface, emotalk
+from lib.models import emoface, emotalk, faceformer
 from lib.models.emoface import EMOTIONS
 from lib.paths import CACHE
 from lib.study import cached_arrays, code_digest, digest, run_folder, weights_digest
@@ -45,16 +45,21 @@ CODE = (*systems.CODE, "lib.experiments.draw", "lib.experiments.emoface", "lib.f
 MODELS = ("lib.models.emoface", "lib.models.emotalk", "lib.models.faceformer")
 FPS = {"smoke": 30, "laptop": 30, "paper": 60}          # the paper has 60
 COMPONENTS = {"smoke": 24, "laptop": 64, "paper": 256}  # of the basis that vertices are measured through
-LAYERS = {"smoke": 2, "laptop": 4, "paper": 10}         # of Audio2Rig
+LAYERS = {"smoke": 2, "laptop": 3, "paper": 10}         # of Audio2Rig
+DROPOUT = {"smoke": 0.0, "laptop": 0.0, "paper": 0.1}   # it would double the time of small networks
+STRIDE = {"smoke": 2, "laptop": 2, "paper": 1}          # vertices are measured at every such frame
 BLOCK_S = 5.0                                           # real takes are cut into clips of this length
 TAKES = {"smoke": 1, "laptop": 2, "paper": 5}           # how many real takes are left out in turn
 
-# `components` is the width of what is predicted
+# `components` is the width of what is predicted. Whole clips, as published, so that every position is trained; only
+# FaceFormer, whose loop takes its time, sees windows: as many frames per step, as many steps.
+WHOLE = 10**6                                           # frames
 SIZES = {
-    "smoke": Size(CONTROLLERS, width=16, batch=4, window=24, epochs=2, learning_rate=2e-3),
-    "laptop": Size(CONTROLLERS, width=48, batch=16, window=45, epochs=40, learning_rate=2e-3),
-    "paper": Size(CONTROLLERS, width=512, batch=1, window=300, epochs=1000, learning_rate=1e-5),
+    "smoke": Size(CONTROLLERS, width=16, batch=4, window=WHOLE, epochs=2, learning_rate=2e-3),
+    "laptop": Size(CONTROLLERS, width=40, batch=6, window=WHOLE, epochs=10, learning_rate=2e-3),
+    "paper": Size(CONTROLLERS, width=512, batch=1, window=WHOLE, epochs=1000, learning_rate=1e-5),
 }
+WINDOWED = {"smoke": {"window": 24}, "laptop": {"window": 45, "batch": 16, "epochs": 27}, "paper": {}}
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,6 @@ SYSTEMS = {
     "emoface/no-pe": System(positions=False),
     "emoface/ar-decoder": System(decoder="autoregressive"),
     "faceformer": System("faceformer"),
-    "faceformer/no-label": System("faceformer", told=False),
     "emotalk": System("emotalk", told=False),
     "emotalk/paired-only": System("emotalk", told=False, clips="paired"),
 }
@@ -149,6 +153,17 @@ def _untaught(data: Draw) -> list[np.ndarray]:
             for i, motion in zip(data.table.position, data.motion, strict=True)]
 
 
+@lru_cache(maxsize=8)
+def measured(scale: str, seed: int) -> Draw:
+    """The material at every second frame (paper scale: every frame): measuring a mesh costs more than predicting it."""
+    data, stride = material(scale, seed), STRIDE[scale]
+    fps = data.fps // stride
+    counts = [corpus(scale)[i].frames(fps) for i in data.table.position]
+    motion, floor = ([m[::stride][:t] for m, t in zip(curves, counts, strict=True)]
+                     for curves in (data.motion, data.floor))
+    return replace(data, motion=motion, floor=floor, fps=fps, key=digest(data.key, stride))
+
+
 def coefficients(data: Draw, clip: int, curves: np.ndarray) -> np.ndarray:
     """Coefficients (T, K) of controllers (T, 174) shown on the face of a clip's speaker."""
     from lib.puppet.actors import actor
@@ -177,6 +192,11 @@ def facegood(scale: str, seed: int, left_out: str) -> Draw:
                 foundation(scale).name, 30, digest("facegood", left_out, weights_digest(foundation(scale).encoder)))
 
 
+def facegood_takes(scale: str) -> tuple[str, ...]:
+    """Names of the real takes."""
+    return tuple(_takes(scale))
+
+
 @lru_cache(maxsize=2)
 def _takes(scale: str) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
     """Blocks (features (2T, C), weights (T, 116)) of every take, in the order of the takes' names."""
@@ -198,7 +218,10 @@ def _takes(scale: str) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
 
 @dataclass(frozen=True, eq=False)
 class LabelCourse(Course):
-    """A course without speakers: the condition is the one-hot label, or a constant for a system that is not told."""
+    """A course without speakers: the condition is the one-hot label, or a constant for a system that is not told.
+
+    The clips of a batch are about equally long and are cut to the shortest of them, or to the window.
+    """
 
     @property
     def condition_width(self) -> int:
@@ -207,37 +230,56 @@ class LabelCourse(Course):
     def condition(self, speaker: int, emotion: int) -> np.ndarray:
         return np.eye(len(self.emotions), dtype=np.float32)[emotion] if self.told else np.ones(1, np.float32)
 
+    def batches(self, rng: np.random.Generator) -> Iterator[Batch]:
+        for rows in self.alike(rng):
+            windows = [self._window(*cut) for cut in self.cuts(rows, rng)]
+            hidden, motion = (torch.from_numpy(np.stack([w[part] for w in windows])) for part in ("hidden", "motion"))
+            conditions = np.stack([self.condition(0, label) for label in self.labels[rows]])
+            yield Batch(hidden, motion, motion, torch.from_numpy(conditions), torch.tensor(self.labels[rows]))
+
+    def alike(self, rng: np.random.Generator) -> list[np.ndarray]:
+        """Places in `clips` of the batches of an epoch, in random order; lengths within a batch differ little."""
+        lengths = self.lengths * rng.uniform(0.95, 1.05, len(self.clips))
+        groups = np.array_split(np.argsort(lengths), -(-len(lengths) // self.size.batch))
+        return [groups[i] for i in rng.permutation(len(groups))]
+
+    def cuts(self, rows: np.ndarray, rng: np.random.Generator) -> list[tuple[int, int, int]]:
+        """Clip, first frame and end of windows of equal length."""
+        frames = int(min(self.size.window, self.lengths[rows].min()))
+        starts = rng.integers(0, self.lengths[rows] - frames, endpoint=True)
+        return [(int(clip), int(start), int(start) + frames)
+                for clip, start in zip(self.clips[rows], starts, strict=True)]
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """Frames of each clip."""
+        return np.array([len(self.data.motion[clip]) for clip in self.clips])
+
 
 @dataclass(frozen=True, eq=False)
 class PairCourse(LabelCourse):
-    """Windows for EmoTalk: speech of a clip, the same sentence and actor in another emotion, and a voice in that one.
+    """Clips for EmoTalk: speech of a clip, the same sentence and actor in another emotion, and a voice in that one.
 
     A clip without partner is its own, and its donor another sentence in its own emotion.
     """
 
     def batches(self, rng: np.random.Generator) -> Iterator[tuple[Tensor, ...]]:
         """(recipient, donor) features (B, 2W, C), (cross, own) motion (B, W, D), emotion of the donor (B,)."""
-        order, targets, donors = rng.permutation(len(self.clips)), self.targets(), self.donors()
-        for start in range(0, len(order), self.size.batch):
-            rows = order[start : start + self.size.batch]
+        targets, donors = self.targets(), self.donors()
+        for rows in self.alike(rng):
             picked = [int(rng.choice(targets[row])) for row in rows]
-            windows = [self._pair(row, target, donors, rng) for row, target in zip(rows, picked, strict=True)]
+            voices = [int(rng.choice(donors[target])) for target in picked]
+            windows = [self._pair(cut, self.clips[target], self.clips[voice]) for cut, target, voice in
+                       zip(self.cuts(rows, rng), picked, voices, strict=True)]
             stacked = [torch.from_numpy(np.stack(part)) for part in zip(*windows, strict=True)]
             yield (*stacked, torch.tensor(self.labels[picked]))
 
-    def _pair(self, row: int, target: int, donors: list[np.ndarray], rng: np.random.Generator) -> tuple:
+    def _pair(self, cut: tuple[int, int, int], target: int, voice: int) -> tuple[np.ndarray, ...]:
         """The target's window is stretched to the recipient's pace: the sentence takes longer in some emotions."""
-        clip, start, stop = self._cut(self.clips[row], rng)
-        own, voice = self._window(clip, start, stop), self._voice(self.clips[rng.choice(donors[target])], stop - start)
-        other = self.data.motion[self.clips[target]]
+        clip, start, stop = cut
+        own, other, donor = self._window(*cut), self.data.motion[target], self.data.hidden[voice]
         at = np.arange(start, stop) * (len(other) - 1) / max(len(self.data.motion[clip]) - 1, 1)
-        return own["hidden"], voice, between(other, at), own["motion"]
-
-    def _voice(self, clip: int, frames: int) -> np.ndarray:
-        """The middle of a donor's features, repeated where it is shorter."""
-        hidden = self.data.hidden[clip]
-        start = max(0, len(hidden) // 4 - frames // 2) * 2
-        return np.resize(hidden[start : start + 2 * frames], (2 * frames, hidden.shape[1]))
+        return own["hidden"], np.resize(donor, own["hidden"].shape), between(other, at), own["motion"]
 
     def targets(self) -> list[np.ndarray]:
         """For each clip (by its place in `clips`) the clips of its actor and sentence in another emotion, or itself."""
@@ -251,13 +293,12 @@ class PairCourse(LabelCourse):
         """For each clip those of its emotion with another sentence, of its own actor where there are any."""
         table = self.data.table.loc[self.clips]
         actor, sentence = table.actor.to_numpy(), table.sentence.to_numpy()
-        return [self._first_filled(same & (actor == a), same, label, i) for i, (a, s, label) in
-                enumerate(zip(actor, sentence, self.labels, strict=True))
-                for same in [(self.labels == label) & (sentence != s)]]
-
-    @staticmethod
-    def _first_filled(own: np.ndarray, anyone: np.ndarray, label: int, itself: int) -> np.ndarray:
-        return next((np.flatnonzero(mask) for mask in (own, anyone) if mask.any()), np.array([itself]))
+        found = []
+        for i, (a, s, label) in enumerate(zip(actor, sentence, self.labels, strict=True)):
+            anyone = (self.labels == label) & (sentence != s)
+            masks = (anyone & (actor == a), anyone, np.arange(len(actor)) == i)
+            found.append(np.flatnonzero(next(mask for mask in masks if mask.any())))
+        return found
 
 
 def between(curves: np.ndarray, at: np.ndarray) -> np.ndarray:
@@ -284,7 +325,8 @@ def config(data: Draw, system: System, size: Size) -> emoface.Config:
     return emoface.Config(
         outputs=data.motion[0].shape[1], audio_width=data.audio_width, width=size.width, layers=LAYERS[data.scale],
         heads=8 if size.width >= 512 else 4, ffn=4 * size.width, fps=data.fps, attention=system.attention,
-        positions=system.positions, decoder=system.decoder, past=system.past)
+        positions=system.positions,
+        decoder=system.decoder, past=system.past, dropout=DROPOUT[data.scale])
 
 
 def emotalk_config(data: Draw, size: Size) -> emotalk.Config:
@@ -293,7 +335,7 @@ def emotalk_config(data: Draw, size: Size) -> emotalk.Config:
     emotion = 4 * round(size.width * published.emotion_width / published.content_width / 4)
     return replace(published, motion_width=data.motion[0].shape[1], content_width=size.width, emotion_width=emotion,
                    audio_width=data.audio_width, emotions=len(EMOTIONS), period=round(data.fps), fps=data.fps,
-                   wav2vec2_content=None, wav2vec2_emotion=None)
+                   dropout=DROPOUT[data.scale], wav2vec2_content=None, wav2vec2_emotion=None)
 
 
 class Trained:
@@ -310,13 +352,13 @@ class Trained:
         """
         weights = np.eye(len(EMOTIONS))[EMOTIONS.index(emotion)] if isinstance(emotion, str) else emotion
         given = torch.as_tensor(weights, dtype=torch.float32)[None]
-        heard, frames = torch.from_numpy(one_per_frame(hidden))[None], len(hidden) // 2
+        heard, frames = torch.from_numpy(hidden[::2])[None], len(hidden) // 2
         if self.system.family == "faceformer":
             given = given if self.system.told else torch.ones(1, 1)
             return self.model.decode(heard, given, frames)[0].numpy()
         condition = None if self.system.family == "emotalk" else given
         arguments = (condition, frames) if condition is None else (condition,)
-        return self.model.decode(heard[:, ::2], *arguments)[0].numpy()
+        return self.model.decode(heard, *arguments)[0].numpy()
 
     def predict(self, hidden: np.ndarray, clip: int, emotion: str | np.ndarray | None = None) -> np.ndarray:
         """Coefficients (T, K) on the face of a clip's speaker; the label is the clip's own unless another is given."""
@@ -340,12 +382,11 @@ def train_real(scale: str, seed: int, name: str, left_out: str, progress: bool =
 def fitted(data: Draw, name: str, size: Size, progress: bool = True) -> Trained:
     """A system trained on any draw of rig curves."""
     system = (SYSTEMS | PAST)[name]
-    folder = run_folder("emoface", data.key, data.seed, system, size, LAYERS[data.scale], code_digest(*CODE, *MODELS))
-    build = {"emoface": _emoface, "faceformer": train_faceformer, "emotalk": _emotalk}[system.family]
-    label = f"{name}, seed {data.seed}"
-    if system.family == "faceformer":
-        return Trained(data, system, *build(course(data, system, size), folder, label, progress))
-    return Trained(data, system, *build(data, system, size, folder / "model.pt", label, progress))
+    size = replace(size, **WINDOWED[data.scale]) if system.family == "faceformer" else size
+    folder = run_folder("emoface", data.key, data.seed, system, size, LAYERS[data.scale], DROPOUT[data.scale],
+                        code_digest(*CODE, *MODELS))
+    build = {"emoface": _emoface, "faceformer": _faceformer, "emotalk": _emotalk}[system.family]
+    return Trained(data, system, *build(data, system, size, folder / "model.pt", f"{name}, seed {data.seed}", progress))
 
 
 def _emoface(data: Draw, system: System, size: Size, checkpoint: Path, label: str, progress: bool):
@@ -371,6 +412,20 @@ def _own_past(model: emoface.EmoFace, batch: Batch) -> Tensor:
     with torch.no_grad():
         guessed = model.teacher_forced(batch.hidden[:, ::2], batch.emotion, batch.motion)
     return model.teacher_forced(batch.hidden[:, ::2], batch.emotion, guessed)
+
+
+def _faceformer(data: Draw, system: System, size: Size, checkpoint: Path, label: str, progress: bool):
+    seed_everything(data.seed, 1)
+    taught = course(data, system, size)
+    model = faceformer.FaceFormer(faceformer.Config(
+        motion_width=data.motion[0].shape[1], width=size.width, period=round(data.fps), fps=data.fps,
+        subjects=taught.condition_width, audio_per_frame=1, audio_width=data.audio_width, dropout=DROPOUT[data.scale]))
+
+    def losses(batch: Batch) -> dict[str, Tensor]:
+        answer = model.decode(batch.hidden[:, ::2], batch.condition, batch.motion.shape[1])
+        return {"rig": vertex_mse(answer, batch.motion)}
+
+    return model, fit_cached(model, taught, losses, {"rig": 1.0}, checkpoint, label, progress)
 
 
 def _emotalk(data: Draw, system: System, size: Size, checkpoint: Path, label: str, progress: bool):
