@@ -4,10 +4,10 @@ All systems answer with rig curves: the 174 MetaHuman controllers of the puppet'
 move. Those are turned into coefficients of the draw's motion basis, on the clip's own face, where vertices are to be
 measured. The label is told to EmoFace, its variants and FaceFormer; EmoTalk hears the emotion in the voice (Sec. 5.1).
 
-Departures from the paper at every scale: one row of features of a frozen speech encoder per frame, the same for all
-systems (the paper trains its encoder's transformer); ten speakers of a generated corpus
-without a speaker code instead of one actor; one setting per scale, not selected on validation clips. At smoke and
-laptop scale also 30 frames per second instead of 60, narrow layers, batches, and a learning rate to match.
+Departures from the paper at every scale: features of a frozen speech encoder (the paper trains its transformer), one
+row per frame for all systems; ten speakers of a generated corpus without a speaker code instead of one actor; one
+setting per scale, not selected on validation clips. At smoke and laptop scale also 30 frames per second instead of 60,
+narrow layers without dropout, batches, and a learning rate to match.
 
 Choices where the paper is silent: FaceFormer's label takes the place of its one-hot speaker, EmoTalk pairs clips of one
 actor and sentence in two emotions ("paired-only" trains on nothing else, as the paper says; the default also uses the
@@ -47,7 +47,7 @@ FPS = {"smoke": 30, "laptop": 30, "paper": 60}          # the paper has 60
 COMPONENTS = {"smoke": 24, "laptop": 64, "paper": 256}  # of the basis that vertices are measured through
 LAYERS = {"smoke": 2, "laptop": 3, "paper": 10}         # of Audio2Rig
 DROPOUT = {"smoke": 0.0, "laptop": 0.0, "paper": 0.1}   # it would double the time of small networks
-STRIDE = {"smoke": 2, "laptop": 2, "paper": 1}          # vertices are measured at every such frame
+STRIDE = {"smoke": 3, "laptop": 3, "paper": 1}          # vertices are measured at every such frame
 BLOCK_S = 5.0                                           # real takes are cut into clips of this length
 TAKES = {"smoke": 1, "laptop": 2, "paper": 5}           # how many real takes are left out in turn
 
@@ -109,21 +109,15 @@ def material(scale: str, seed: int) -> Draw:
 def rigged(scale: str, seed: int, pretrained: bool = True) -> Draw:
     """The same draw with controllers (T, 174) as motion and floor: what systems learn from.
 
-    Both rows of speech features of a frame are the one at its own time, so that every system hears the same. Its
-    `basis` still is the one of vertices; use `coefficients` to get there.
+    Its `basis` still is the one of vertices; use `coefficients` to get there.
     """
     data = material(scale, seed)
     path = CACHE / "controllers" / f"{digest(data.key, code_digest('lib.face.rig', 'lib.experiments.emoface'))}.npz"
     stored = cached_arrays(path, lambda: _controllers(data))
     cuts = np.cumsum([len(motion) for motion in data.motion])[:-1]
     hidden = data.hidden if pretrained else _untaught(data)
-    return replace(data, hidden=[one_per_frame(h) for h in hidden], motion=np.split(stored["motion"], cuts),
+    return replace(data, hidden=hidden, motion=np.split(stored["motion"], cuts),
                    floor=np.split(stored["floor"], cuts), key=digest(data.key, "controllers", pretrained))
-
-
-def one_per_frame(hidden: np.ndarray) -> np.ndarray:
-    """Features (2T, C) whose two rows per frame are equal, as interpolation to the frame rate gives (EmoFace, 4.2)."""
-    return np.repeat(hidden[::2], 2, axis=0)
 
 
 def _controllers(data: Draw) -> dict[str, np.ndarray]:
@@ -155,7 +149,7 @@ def _untaught(data: Draw) -> list[np.ndarray]:
 
 @lru_cache(maxsize=8)
 def measured(scale: str, seed: int) -> Draw:
-    """The material at every second frame (paper scale: every frame): measuring a mesh costs more than predicting it."""
+    """The material at every third frame (paper scale: every frame): measuring a mesh costs more than predicting it."""
     data, stride = material(scale, seed), STRIDE[scale]
     fps = data.fps // stride
     counts = [corpus(scale)[i].frames(fps) for i in data.table.position]
@@ -206,7 +200,7 @@ def _takes(scale: str) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
         frames, samples = round(BLOCK_S * take.fps), round(BLOCK_S * SAMPLE_RATE)
         count = min(len(take.motion) // frames, len(take.audio) // samples)
         sounds = (take.audio[i * samples : (i + 1) * samples] for i in range(count))
-        return [(one_per_frame(to_video_rate(foundation(scale).features(sound), frames, 30)),
+        return [(to_video_rate(foundation(scale).features(sound), frames, 30),
                  take.motion[i * frames : (i + 1) * frames]) for i, sound in enumerate(sounds)]
 
     found = recordings.clips()

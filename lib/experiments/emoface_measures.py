@@ -16,8 +16,9 @@ per clip have system, part ("unseen": speaker and sentence new, "seen": only the
     judged           judge: share of independent judges that see the clip's emotion in its landmarks
     labels           requested, conflict (differs from the voice), swap_skill (1 = exact face of the requested label,
                      0 = as with the clip's own), judge (share that see the requested one), achieved, achieved_truth
-                     (intensity along the requested axis), amplitude (upper face over the exact one's)
-    frame_labels     requested, delay_s, leak: a change of label in the middle of a clip
+                     (intensity along the requested axis), amplitude (upper face over the exact one's; none
+                     of the three for neutral)
+    frame_labels     requested, delay_s, leak: a change of label in the middle of a clip; NaN where nothing reacts
     label_sources    source ("true", "audio", "10% wrong", "40% wrong", "wrong"), given, right, mae_full/mouth/eyes
     quiet            mae_quiet, mae_loud (mouth, the same words with and without a dip of level), amplitude_quiet,
                      amplitude_loud (over the truth's): unseen clips, systems QUIET
@@ -59,7 +60,7 @@ import torch
 from lib.experiments import emoface as trials
 from lib.experiments import measures
 from lib.experiments.draw import Draw, corpus, foundation, to_video_rate
-from lib.experiments.emoface import SYSTEMS, Trained, material, measured, one_per_frame, rigged, train
+from lib.experiments.emoface import SYSTEMS, Trained, material, measured, rigged, train
 from lib.experiments.measures import Controls
 from lib.face import eyes, metahuman
 from lib.face.rig import from_metahuman, to_metahuman
@@ -339,8 +340,9 @@ def _obeyed(scale: str, seed: int, name: str, clip: int, requested: str, exact: 
     row = {**_about(data, name, clip), "requested": requested, "conflict": requested != own,
            "swap_skill": swap_skill([shown], [exact], [kept])[0] if requested != own else np.nan,
            "judge": _recognised(data, clip, shown, requested),
-           "amplitude": _size(data, shown) / max(_size(data, exact), 1e-9)}
+           "amplitude": np.nan}
     if requested != measures.NEUTRAL:
+        row["amplitude"] = _size(data, shown) / _size(data, exact)
         neutral, full = (measures.target(data, clip, e) for e in (measures.NEUTRAL, requested))
         row["achieved"] = measures.achieved(data, shown, neutral, full)
         row["achieved_truth"] = measures.achieved(data, exact, neutral, full)
@@ -349,6 +351,9 @@ def _obeyed(scale: str, seed: int, name: str, clip: int, requested: str, exact: 
 
 def _size(data: Draw, motion: np.ndarray) -> float:
     return float(np.linalg.norm(measures.within(data, "upper_face", motion)))
+
+
+LEAST_CHANGE = 0.05              # of intensity, below which there is no reaction to time
 
 
 def frame_labels(scale: str, seed: int) -> pd.DataFrame:
@@ -368,10 +373,10 @@ def _switched(scale: str, seed: int, name: str, clip: int) -> dict:
     data, shown = vertices(scale, seed, clip, trained.curves(hidden, np.eye(len(EMOTIONS))[course]))
     neutral, full = (measures.target(data, clip, e) for e in (measures.NEUTRAL, wanted))
     achieved = _intensity_per_frame(data, shown, neutral, full)
-    try:
-        reaction = step_response(achieved, -(-half // trials.STRIDE[scale]), data.fps)
-    except ZeroDivisionError:
-        reaction = {"delay_s": np.nan, "leak": np.nan}
+    quarter = len(achieved) // 4
+    answered = abs(achieved[-quarter:].mean() - achieved[:quarter].mean()) > LEAST_CHANGE
+    reaction = step_response(achieved, -(-half // trials.STRIDE[scale]), data.fps) if answered else {
+        "delay_s": np.nan, "leak": np.nan}
     return {**_about(data, name, clip), "requested": wanted, **reaction}
 
 
@@ -454,7 +459,7 @@ def _hushed(scale: str, seed: int, clip: int) -> list[dict]:
     data, made = rigged(scale, seed), heard(scale, seed, clip).made
     truth = data.motion[clip]
     features = foundation(scale).features(_dipped(made.audio))
-    hidden = one_per_frame(to_video_rate(features, len(truth), data.fps))
+    hidden = to_video_rate(features, len(truth), data.fps)
     within = slice(*(round(share * len(truth)) for share in DIP))
     out = []
     for name in QUIET:
