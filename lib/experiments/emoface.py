@@ -50,6 +50,7 @@ DROPOUT = {"smoke": 0.0, "laptop": 0.0, "paper": 0.1}   # it would double the ti
 STRIDE = {"smoke": 3, "laptop": 3, "paper": 1}          # vertices are measured at every such frame
 BLOCK_S = 5.0                                           # real takes are cut into clips of this length
 TAKES = {"smoke": 1, "laptop": 2, "paper": 5}           # how many real takes are left out in turn
+REAL_EPOCHS = {"smoke": 1, "laptop": 3, "paper": 3}     # times as many epochs: there are a third as many clips
 
 # `components` is the width of what is predicted. Whole clips, as published, so that every position is trained; only
 # FaceFormer, whose loop takes its time, sees windows: as many frames per step, as many steps.
@@ -92,7 +93,7 @@ SYSTEMS = {
     "emotalk": System("emotalk", told=False),
     "emotalk/paired-only": System("emotalk", told=False, clips="paired"),
 }
-PAST = {f"emoface/ar-decoder,past={frames}": System(decoder="autoregressive", past=frames) for frames in (0, 1, 5)}
+PAST = {f"emoface/ar-decoder,past={frames}": System(decoder="autoregressive", past=frames) for frames in (0, 5)}
 REAL = ("emoface", "emoface/code", "emoface/fc-decoder", "emoface/lstm-decoder", "emoface/no-pe", "faceformer")
 
 
@@ -369,14 +370,14 @@ def train(scale: str, seed: int, name: str, progress: bool = True) -> Trained:
 @lru_cache(maxsize=64)
 def train_real(scale: str, seed: int, name: str, left_out: str, progress: bool = True) -> Trained:
     """The named system on the real takes but one; the same network and steps, with a single label."""
-    data = facegood(scale, seed, left_out)
-    return fitted(data, name, replace(SIZES[scale], components=data.motion[0].shape[1]), progress)
+    return fitted(facegood(scale, seed, left_out), name, SIZES[scale], progress, times=REAL_EPOCHS[scale])
 
 
-def fitted(data: Draw, name: str, size: Size, progress: bool = True) -> Trained:
-    """A system trained on any draw of rig curves."""
+def fitted(data: Draw, name: str, size: Size, progress: bool = True, times: int = 1) -> Trained:
+    """A system trained on any draw of rig curves, `times` the epochs of its size."""
     system = (SYSTEMS | PAST)[name]
     size = replace(size, **WINDOWED[data.scale]) if system.family == "faceformer" else size
+    size = replace(size, components=data.motion[0].shape[1], epochs=times * size.epochs)
     folder = run_folder("emoface", data.key, data.seed, system, size, LAYERS[data.scale], DROPOUT[data.scale],
                         code_digest(*CODE, *MODELS))
     build = {"emoface": _emoface, "faceformer": _faceformer, "emotalk": _emotalk}[system.family]
