@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 # Okabe and Ito's palette, told apart by colour-blind readers as well
 COLOURS = {
     "eavanet": "#0072B2", "faceformer": "#E69F00", "codetalker": "#009E73", "ecm": "#CC79A7", "emoface": "#D55E00",
-    "cfd": "#56B4E9", "vnet": "#8C6D31", "gt": "#000000", "control": "#999999",
+    "cfd": "#56B4E9", "vnet": "#8C6D31", "emotalk": "#7B3294", "gt": "#000000", "control": "#999999",
+    "voca": "#882255", "pham17": "#332288", "chun21": "#999933",                           # rivals of one paper alone
 }
 EMOTION_COLOURS = {
     "neutral": "#7F7F7F", "happy": "#E69F00", "sad": "#0072B2", "angry": "#D55E00", "fearful": "#CC79A7",

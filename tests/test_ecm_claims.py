@@ -57,6 +57,31 @@ def results(**given):
     return evidence.Results(**{**empty, "scale": "smoke", "seeds": SEEDS, **given})
 
 
+def everything():
+    """A table of every kind, so that each claim finds what it is judged on."""
+    lip = dict.fromkeys(measures.LIP, 2.0)
+    formulas = ("paper", "first-commit", "head")
+    return results(
+        scores=scores(),
+        wild=pd.concat([table(lip, measures.WILD, sound=sound) for sound in ("clean", "noise", "reverb")]),
+        style_sources=pd.concat([table(lip, measures.STYLED, style=style)
+                                 for style in ("own", "shuffled", "other clip", "foreign")]),
+        control=pd.concat([control(0.5, system, formula) for system in measures.CONTROLLED for formula in formulas]),
+        lip_cost=pd.concat([table({"lip_b_mean": 2.0, "lip_content": 2.0, "sync": 0.5, "sync_truth": 0.8},
+                                  measures.COSTED, level=level) for level in (0.0, 1.0)]),
+        facial_measures=pd.concat([table({"opening": level, "corner": level, "cheek": level}, asked=asked, level=level)
+                                   for asked in ("fearful", "happy") for level in (0.5, 0.75, 1.0)]),
+        frame_control=table({"leak_outside": 0.1, "delay_frames": 3.0}, formula="paper", asked="sad"),
+        recognition=recognition(lambda asked, system: True),
+        priors=table({"prior_correlation": 0.5}, measures.PRIORED),
+        residual=pd.concat([table({"share": 0.25}, factor=factor, region=region) for region in ("whole", "lips")
+                            for factor in ("emotion", "content", "identity", "nuisance", "random-label")]),
+        transfer=pd.concat([table({"transfer_skill": 0.5}, case=case) for case in ("separable", "interacting")]),
+        linearity=pd.DataFrame([{"seed": seed, "value": value, "emotion": emotion, "speaker": 324, "r2_line": 0.9,
+                                 "spearman": 0.9} for seed in SEEDS for emotion in EMOTIONS[1:]
+                                for value in ("logit", "probability", "difference")]))
+
+
 def columns(found):
     return {e.column: e for e in found}
 
@@ -181,3 +206,29 @@ def test_binned_values_of_a_line_are_straight():
     people = pd.DataFrame({"emotion": "sad", "intensity": np.linspace(0, 1, 90), "log_odds": np.linspace(-1, 3, 90)})
     line = tables.straightness(tables.binned(people, ("log_odds",)), ("log_odds",)).iloc[0]
     assert line.slope == pytest.approx(4.0) and line.r2_line == pytest.approx(1.0)
+
+
+def test_every_column_of_every_claim_has_evidence_or_says_what_is_missing():
+    found = evidence.evidence(everything(), ENTRIES)
+    mine = {claim.id: claim for claim in ENTRIES if claim.paper == "ecm"}
+    assert set(found) == set(mine)
+    assert {name: set(claim.columns) - {e.column for e in found[name]} for name, claim in mine.items()
+            if set(claim.columns) - {e.column for e in found[name]}} == {}
+    judged = {verdict.claim_id: verdict for verdict in claims.judge_all(list(mine.values()), found)}
+    assert judged["ecm-24"].verdict == claims.NOT and judged["ecm-14"].printed == claims.REPRODUCED
+
+
+def test_the_ablation_table_holds_lips_with_the_module_off_and_the_upper_face_with_it_on():
+    made = everything()
+    made.scores.loc[made.scores.system == "ecm/gru", "upper_mm"] += 1.0
+    found = tables.ablation_table(made).set_index("variant")
+    assert found.loc["ecm/no-style", "lips mean"] == pytest.approx(0.05 / 5)
+    assert found.loc["ecm/gru", "upper face"] == pytest.approx((5 - 3) / 5) and np.isnan(found["lips mean"]["ecm/gru"])
+    assert found.loc["ecm~style=foreign", "lips max"] == 0
+
+
+def test_a_confusion_table_has_all_clips_in_the_printed_order():
+    rows = pd.DataFrame({"asked": ["sad", "sad", "neutral"], "predicted": ["neutral", "sad", "surprised"]})
+    found = tables.confusion(rows)
+    assert found.columns.tolist() == ["neutral", "sad", "surprised"] and found.index.tolist() == ["neutral", "sad"]
+    assert found.loc["sad"].tolist() == [1, 1, 0]

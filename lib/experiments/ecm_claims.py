@@ -135,11 +135,11 @@ def style_vector(results: Results) -> list[Evidence]:
                      note="own style vector against that of another clip")]
 
 
-def foreign_style(results: Results, style: str, system: str = SPEECH) -> pd.DataFrame:
+def foreign_style(results: Results, style: str, system: str = SPEECH, metric: str = LIPS["mean"]) -> pd.DataFrame:
     """Skill lost with a style vector from elsewhere, neutral clips."""
     rows = neutral(results.style_sources)
     rows = rows[rows.system == system].assign(system=lambda t: t["style"])
-    return share_of_room(difference(rows, style, "own", LIPS["mean"]), neutral(results.scores), LIPS["mean"])
+    return share_of_room(difference(rows, style, "own", metric), neutral(results.scores), metric)
 
 
 def more_data(results: Results) -> list[Evidence]:
