@@ -113,29 +113,33 @@ def control_curves(scale: str, seed: int, names: tuple[str, ...] = ARMS) -> pd.D
 
 def _curves(trained: Trained, clip: int) -> list[dict]:
     data, ids = trained.data, selected(trained.data)
-    faces, rows, neutral = steered(trained, clip, EMOTIONS[1:], ALPHAS, ids), [], target(trained.data, clip, "neutral")
-    for e, emotion in enumerate(EMOTIONS[1:]):
-        full = target(data, clip, emotion)
-        for a, alpha in enumerate(ALPHAS):
-            for i, speaker in enumerate(ids):
-                face, change = faces[e, a, i], faces[e, a, i] - faces[e, 0, i]
-                rows.append({"seed": data.seed, "part": "unseen", "clip": data.table["clip"][clip],
-                             "speaker": data.table.actor[clip], "id": speaker, "emotion": emotion, "alpha": alpha,
-                             "achieved": measures.achieved(data, face, neutral, full),
-                             "lips": measures.lip_crosstalk(data, change, full - neutral, neutral),
-                             "others": measures.emotion_crosstalk(data, clip, emotion, EMOTIONS, change)})
+    row, neutral = data.table.loc[clip], target(data, clip, "neutral")
+    known = {"seed": data.seed, "part": row.part, "clip": row["clip"], "speaker": row.actor}
+    rows = []
+    for emotion, faces in zip(EMOTIONS[1:], steered(trained, clip, EMOTIONS[1:], ALPHAS, ids), strict=True):
+        full, change = target(data, clip, emotion), faces - faces[0]                                  # (A, I, T, K)
+        found = {"achieved": measures.achieved(data, faces, neutral, full),
+                 "lips": measures.lip_crosstalk(data, change, full - neutral, neutral),
+                 "others": measures.emotion_crosstalk(data, clip, emotion, EMOTIONS, change)}
+        rows += [{**known, "id": speaker, "emotion": emotion, "alpha": alpha,
+                  **{name: float(values[a, i]) for name, values in found.items()}}
+                 for a, alpha in enumerate(ALPHAS) for i, speaker in enumerate(ids)]
     return rows
 
 
 @torch.no_grad()
 def steered(trained: Trained, clip: int, emotions: tuple[str, ...], alphas: tuple[float, ...],
             ids: tuple[int, ...]) -> np.ndarray:
-    """Coefficients (emotions, alphas, ids, T, K) of EavaNet for one clip's sound, decoded together."""
+    """Coefficients (emotions, alphas, ids, T, K) of EavaNet for one clip's sound, decoded together.
+
+    As `EavaNet.decode`, but the features, by far the widest input, are aligned once and not once per face.
+    """
     model, frames = trained.model, len(trained.data.motion[clip])
     styles = torch.stack([model.blend(EMOTIONS.index(e), alpha) for e in emotions for alpha in alphas])
-    speakers = torch.from_numpy(np.stack([trained.course.condition(i, 0) for i in ids]))
-    hidden = torch.from_numpy(trained.data.hidden[clip]).expand(len(ids) * len(styles), -1, -1)
-    motion = model.decode(hidden, speakers.repeat(len(styles), 1), styles.repeat_interleave(len(ids), 0), frames)
+    speakers = model.speaker(torch.from_numpy(np.stack([trained.course.condition(i, 0) for i in ids])))
+    heard = model.align(torch.from_numpy(trained.data.hidden[clip])[None], frames)                    # (1, T, d)
+    told = (styles[:, None] + speakers[None]).flatten(0, 1)                                           # (E A I, d)
+    motion = model.decoder(heard + told[:, None])
     return motion.reshape(len(emotions), len(alphas), len(ids), frames, -1).numpy()
 
 
@@ -400,7 +404,7 @@ def timings(scale: str) -> pd.DataFrame:
         rounds, lengths = TIMED[scale]
         sizes = bench.TINY if scale == "smoke" else bench.PUBLISHED
         bar = tqdm(range(rounds), desc="timing", unit="round", leave=False)
-        tables = [bench.in_fresh_process(tuple(lengths), lengths, 3, sizes=sizes, row_s=1.5, limit_s=90.0)
+        tables = [bench.in_fresh_process(tuple(lengths), lengths, 3, sizes=sizes, row_s=0.8, limit_s=90.0)
                   .assign(run=number) for number in bar]
         return pd.concat(tables, ignore_index=True).rename(columns={"median_s": "seconds"})
 

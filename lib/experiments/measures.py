@@ -189,14 +189,18 @@ def target(data: Draw, clip: int, emotion: str) -> np.ndarray:
     return exact_face(data, int(clip), emotion, 1.0)
 
 
-def achieved(data: Draw, motion: np.ndarray, neutral: np.ndarray, full: np.ndarray) -> float:
-    """Projection of (T, K) motion on the axis from neutral to full intensity, upper face; 0 = neutral, 1 = full."""
-    return float(achieved_intensity(*(within(data, "upper_face", x) for x in (motion, neutral, full))))
+def achieved(data: Draw, motion: np.ndarray, neutral: np.ndarray, full: np.ndarray) -> np.ndarray:
+    """Projection of (..., T, K) motion on the axis from neutral to full intensity, upper face; 0 = neutral, 1 = full.
+
+    neutral and full (T, K); one value (...) for every motion, a number for a single one.
+    """
+    return achieved_intensity(*(within(data, "upper_face", x) for x in (motion, neutral, full)))
 
 
 def within(data: Draw, region: str, motion: np.ndarray) -> np.ndarray:
-    """Motion (T, K) as a vector (T K,) whose inner products are those of the vertices of a region, without a mesh."""
-    return (motion @ _root(data, region)).ravel()
+    """Motion (..., T, K) as vectors (..., T K) whose inner products are those of the vertices of a region."""
+    projected = motion @ _root(data, region)
+    return projected.reshape(*projected.shape[:-2], -1)
 
 
 @lru_cache(maxsize=32)
@@ -237,25 +241,26 @@ def _step_error(data: Draw, clip: int, emotion: str) -> float:
     return float(np.abs(np.diff(curves[0]) - np.diff(curves[1])).max())
 
 
-def lip_crosstalk(data: Draw, change: np.ndarray, axis: np.ndarray, speech: np.ndarray) -> float:
-    """Lip movement of a change (T, K) beside that of the true emotion, `axis`, in shares of that of neutral `speech`.
+def lip_crosstalk(data: Draw, change: np.ndarray, axis: np.ndarray, speech: np.ndarray) -> np.ndarray:
+    """Lip movement of changes (..., T, K) beside that of the true emotion, in shares of that of neutral speech.
 
-    Off-target change of the protocol's section 9; to be divided by the achieved change (lib.probes.crosstalk).
+    `axis` and `speech` (T, K) are the true change and the neutral face. Off-target change of the protocol's section 9;
+    to be divided by the achieved change (lib.probes.crosstalk).
     """
     moved, wanted = within(data, "lips", change), within(data, "lips", axis)
-    beside = moved - (moved @ wanted) / max(wanted @ wanted, 1e-12) * wanted
-    return float(np.linalg.norm(beside) / np.linalg.norm(within(data, "lips", speech)))
+    beside = moved - (moved @ wanted / max(wanted @ wanted, 1e-12))[..., None] * wanted
+    return np.linalg.norm(beside, axis=-1) / np.linalg.norm(within(data, "lips", speech))
 
 
-def emotion_crosstalk(data: Draw, clip: int, emotion: str, emotions: tuple[str, ...], change: np.ndarray) -> float:
-    """Largest achieved intensity, in absolute value, of another of `emotions` in a change (T, K).
+def emotion_crosstalk(data: Draw, clip: int, emotion: str, emotions: tuple[str, ...], change: np.ndarray) -> np.ndarray:
+    """Largest achieved intensity, in absolute value, of another of `emotions` in changes (..., T, K).
 
     Measured along what only the other emotion does; also to be divided by the achieved change.
     """
     axes = dict(_axes(data, int(clip), emotions))
     moved, own = within(data, "upper_face", change), axes.pop(emotion)
     beside = [other - (other @ own) / (own @ own) * own for other in axes.values()]
-    return float(max(abs(moved @ x) / (x @ x) for x in beside))
+    return np.max([np.abs(moved @ x) / (x @ x) for x in beside], axis=0)
 
 
 @lru_cache(maxsize=256)
