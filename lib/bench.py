@@ -20,10 +20,12 @@ import argparse
 import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,6 +84,7 @@ class System:
     name: str
     synthesis: Synthesis
     modules: dict[str, list[nn.Module]]
+    family: str = ""
 
 
 # Released procedures --------------------------------------------------------------------------------------------------
@@ -193,8 +196,8 @@ def build_systems(families: Sequence[str], sizes: Sizes, seed: int) -> list[Syst
     generator = torch.Generator().manual_seed(seed)
     speech = random_model(lambda: parts.speech_model(sizes.wav2vec2), generator)
     shared = {"features": [speech.feature_extractor], "encoder": [speech.feature_projection, speech.encoder]}
-    systems = [system for family in families for system in FAMILIES[family](sizes, speech, generator)]
-    return [replace(system, modules=shared | system.modules) for system in systems]
+    systems = [(family, system) for family in families for system in FAMILIES[family](sizes, speech, generator)]
+    return [replace(system, family=family, modules=shared | system.modules) for family, system in systems]
 
 
 # Timing ---------------------------------------------------------------------------------------------------------------
@@ -287,7 +290,7 @@ def fixed_threads(threads: int):
 
 def bench(
     systems: Sequence[str] = tuple(FAMILIES),
-    lengths: Sequence[float] = LENGTHS,
+    lengths: Sequence[float] | Mapping[str, Sequence[float]] = LENGTHS,
     repeats: int = 5,
     *,
     sizes: Sizes = PUBLISHED,
@@ -300,7 +303,7 @@ def bench(
     """One row per system and length: times in seconds, real-time factor, stages, difference from the released output.
 
     systems   families: "faceformer", "codetalker", "eavanet" (each brings its variants)
-    lengths   seconds of audio, ascending
+    lengths   seconds of audio; a mapping gives each family its own
     repeats   timed runs of a row after one warm-up, in turn with the other systems; fewer where they would take more
               than `row_s` seconds
     limit_s   a length is left out (NaN, with a note) where one run is predicted to take longer
@@ -314,10 +317,12 @@ def bench(
         past = {system.name: [] for system in built}
         for system in built:
             system.synthesis(parts.normalise_audio(noise(WARM_UP_S, seed)))
-        for length in sorted(lengths):
+        wanted = lengths if isinstance(lengths, Mapping) else dict.fromkeys(systems, lengths)
+        for length in sorted({length for own in wanted.values() for length in own}):
             audio = parts.normalise_audio(noise(length, seed))
-            expected = {system.name: predicted_seconds(past[system.name], length) for system in built}
-            timed = [system for system in built if expected[system.name] <= limit_s]
+            due = [system for system in built if length in wanted[system.family]]
+            expected = {system.name: predicted_seconds(past[system.name], length) for system in due}
+            timed = [system for system in due if expected[system.name] <= limit_s]
             timings, outputs = timed_turns(timed, audio, repeats, row_s)
             found = dict(zip(outputs, timings, strict=True))
             for name, seconds in expected.items():
@@ -330,6 +335,12 @@ def bench(
                 rows.append(row)
                 on_row(row)
     return pd.DataFrame(rows)
+
+
+def in_fresh_process(*arguments, **options) -> "pd.DataFrame":
+    """`bench` in a process of its own: nothing that ran before has filled its caches or its memory allocator."""
+    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as fresh:
+        return fresh.submit(bench, *arguments, **options).result()
 
 
 def noise(seconds: float, seed: int) -> Tensor:

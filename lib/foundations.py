@@ -238,7 +238,7 @@ def phone_errors(model: SpeechEncoder, recipe: SpeechRecipe) -> dict[str, float]
 def _speech_path(recipe: SpeechRecipe) -> Path:
     from lib.puppet import sentences, voice
 
-    heard = sentences.BANKS["en-ctc"], voice.SHIFTS, code_digest("lib.models.speech")
+    heard = sentences.BANKS["en-ctc"], voice.SHIFTS, code_digest("lib.models.speech", "lib.training")
     return paths.CACHE / "foundations" / f"speech-{digest(recipe, SPEECH_VERSION, heard)}.pt"
 
 
@@ -406,7 +406,7 @@ def _confusion(truth: np.ndarray, guess: np.ndarray, classes: int) -> list[list[
 def _judges_path(recipe: JudgeRecipe) -> Path:
     from lib.puppet.corpus import fingerprint
 
-    code = code_digest("lib.models.judges", "lib.puppet.head")
+    code = code_digest("lib.models.judges", "lib.puppet.head", "lib.training")
     return paths.CACHE / "foundations" / f"judges-{digest(recipe, JUDGES_VERSION, fingerprint(), code)}.pt"
 
 

@@ -26,7 +26,8 @@ class Recipe:
     """How long and how fast to train.
 
     The rate is halved every `halve_every` epochs (0: constant), and with `anneal` also falls to zero along half a
-    cosine over the whole run.
+    cosine over the whole run. Gradients longer than `clip_norm` are shortened: of the whole network, or with
+    `clip_parts` of each of its parts on its own, so that a heavily weighted loss of one path does not slow the others.
     """
 
     epochs: int
@@ -35,6 +36,7 @@ class Recipe:
     anneal: bool = False
     weight_decay: float = 0.0
     clip_norm: float = 0.0
+    clip_parts: bool = False
 
     def rate(self, epoch: int) -> float:
         """Learning rate of an epoch, counted from 0."""
@@ -109,7 +111,8 @@ def _epoch(model, batches, losses, optimiser, recipe, weights, seed, label) -> d
         optimiser.zero_grad(set_to_none=True)
         total.backward()
         if recipe.clip_norm:
-            nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
+            for part in model.children() if recipe.clip_parts else (model,):
+                nn.utils.clip_grad_norm_(part.parameters(), recipe.clip_norm)
         optimiser.step()
         for name, value in named.items():
             sums.setdefault(name, []).append(value.item())

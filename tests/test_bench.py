@@ -28,6 +28,13 @@ def test_every_system_gets_a_row_and_the_released_ones_agree_with_ours():
     assert torch.is_grad_enabled()
 
 
+def test_each_family_is_timed_at_its_own_lengths_in_a_process_of_its_own():
+    lengths = {"eavanet": (0.2, 0.4), "faceformer": (0.2,)}
+    table = bench.in_fresh_process(tuple(lengths), lengths, 1, sizes=bench.TINY, threads=1)
+    timed = table.groupby(table.system.str[:4]).audio_s.unique()
+    assert timed["Eava"].tolist() == [0.2, 0.4] and timed["Face"].tolist() == [0.2]
+
+
 def test_exponent_is_the_slope_of_log_time_on_log_length(table):
     assert bench.exponents(table).round(6).to_dict() == {OURS: 1.0, RELEASED: 2.0, "EavaNet": 1.0}
 

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from lib.errors import AssetMissing
+from lib.errors import AssetMissing, InputError
 from lib.experiments import comparison
 
 
@@ -39,3 +39,19 @@ def test_without_score_files_the_error_names_the_remedy(tmp_path, monkeypatch):
     monkeypatch.setattr(comparison, "results", lambda scale: tmp_path)
     with pytest.raises(AssetMissing, match="make study"):
         comparison.score_files("smoke")
+
+
+def test_papers_meet_on_the_clips_they_share_and_keep_their_own_rivals():
+    table = pd.DataFrame(
+        [{"paper": paper, "seed": 0, "clip": clip, "system": system, "value": 1.0}
+         for paper, clips in {"ecm": "xy", "eavanet": "yz"}.items() for clip in clips
+         for system in ("faceformer", "control/oracle")])
+    found = comparison.named(comparison.on_common_clips(table))
+    assert set(found["clip"]) == {"y"}
+    assert sorted(found.system) == ["control/oracle", "eavanet: faceformer", "ecm: faceformer"]
+
+
+def test_papers_without_a_common_clip_are_refused():
+    table = pd.DataFrame([{"paper": "ecm", "seed": 0, "clip": "x"}, {"paper": "eavanet", "seed": 0, "clip": "y"}])
+    with pytest.raises(InputError, match="same scale"):
+        comparison.on_common_clips(table)

@@ -6,7 +6,7 @@ import pytest
 
 from lib import claims
 from lib.experiments import eavanet_claims as evidence
-from lib.experiments.eavanet_measures import ALPHAS
+from lib.experiments.eavanet_measures import ALPHAS, UNSEEN
 
 ERRORS = {"control/static-template": 6.0, "control/oracle": 1.0, "eavanet": 2.0, "faceformer": 3.0}
 
@@ -15,7 +15,7 @@ def scores(errors=ERRORS, seeds=(0, 1, 2)):
     rows = [{"seed": seed, "system": system, "part": part, "clip": f"c{clip}", "speaker": clip % 2, "emotion": "sad",
              "intensity": 1.0, "lve_mm": error + 0.01 * seed, "upper_mm": error, "vertex_error_mm": error,
              "fdd_abs": error, "fdd": -error, "fdd_vertex": error, "fdd_static": 8.0, "achieved": 0.9,
-             "achieved_truth": 0.6}
+             "achieved_truth": 0.6, "sync_mm": 4 - error / 2, "judge": 1.0 - error / 10}
             for seed in seeds for system, error in errors.items() for part in ("seen", "unseen") for clip in range(4)]
     return pd.DataFrame(rows)
 
@@ -85,24 +85,28 @@ def test_without_timing_the_speed_claims_name_what_is_missing():
 
 def control(slope=0.8):
     return pd.DataFrame([{"seed": seed, "system": system, "part": "unseen", "clip": f"c{clip}", "speaker": clip,
-                          "emotion": "sad", "alpha": alpha, "achieved": 0.1 + slope * alpha, "lips": 0.05,
-                          "others": 0.0} for seed in range(3) for clip in range(2) for alpha in ALPHAS
+                          "emotion": "sad", "id": speaker_id, "alpha": alpha, "achieved": 0.1 + slope * alpha,
+                          "lips": 0.1 * alpha, "others": 0.0}
+                         for seed in range(3) for clip in range(2) for speaker_id in (3, 5) for alpha in ALPHAS
                          for system in ("eavanet", "eavanet/full-intensity")])
 
 
+FLOOR = pd.DataFrame({"seed": range(3), "step_error": [0.001, 0.002, 0.0]})
+
+
 def test_a_rising_line_has_its_slope_a_perfect_fit_and_no_falling_step():
-    table = evidence.curve_table(results(control=control()), "eavanet")
+    table = evidence.curve_table(results(control=control(), steps=FLOOR), "eavanet")
     assert table.slope.tolist() == pytest.approx([0.8] * 6)
     assert table.linearity.tolist() == pytest.approx([1.0] * 6) and table.monotone.all()
-    assert evidence.steps(results(control=control()), (0.0, 0.3, 1.0)) == pytest.approx((0.24, 0.56))
+    assert evidence.steps(results(control=control(), steps=FLOOR), (0.0, 0.3, 1.0)) == pytest.approx((0.24, 0.56))
 
 
-@pytest.mark.parametrize("slope, verdict", [(0.8, claims.WEAKER), (0.0, claims.NOT), (-0.8, claims.REVERSED)])
+@pytest.mark.parametrize("slope, verdict", [(0.8, claims.REPRODUCED), (0.0, claims.NOT), (-0.8, claims.REVERSED)])
 def test_the_slider_claim_follows_the_slope(slope, verdict):
     noisy = control(slope).assign(achieved=lambda t: t.achieved + 0.001 * np.sin(7 * t.seed + 3 * t.alpha))
-    column = evidence.intensity(results(control=noisy))[0]
+    column = evidence.intensity(results(control=noisy, steps=FLOOR))[0]
     claim = claims.by_id(claims.load(), "eavanet-10")
-    assert claims.judge_column(claim, column).verdict == verdict        # weaker: speaker ids are not all tried
+    assert claims.judge_column(claim, column).verdict == verdict
 
 
 def test_a_condition_holds_only_when_the_whole_interval_does():
@@ -111,9 +115,64 @@ def test_a_condition_holds_only_when_the_whole_interval_does():
     assert not evidence.above(d, 0.0)[0]                                # mean 1.1, but three seeds that disagree
 
 
+def leakage(emotion, speaker, unseen=0.9):
+    found = {"emotion": emotion, "speaker": speaker, UNSEEN: unseen}
+    return pd.DataFrame([{"seed": s, "system": "eavanet", "factor": f, "value": value + 0.01 * s}
+                         for s in range(3) for f, value in found.items()])
+
+
+def judged_clusters(**leaks):
+    tokens = pd.DataFrame({"seed": range(3), "within": 0.1, "between": [0.3, 0.31, 0.32]})
+    probe = evidence.clusters(results(leakage=leakage(**leaks), tokens=tokens, calibrated=True))[0]
+    return claims.judge_column(claims.by_id(claims.load(), "eavanet-11"), probe).verdict
+
+
+def test_the_emotion_probe_needs_speakers_unseen_by_the_encoder_and_reverses_when_the_speaker_is_clearer():
+    assert judged_clusters(emotion=0.95, speaker=0.05, unseen=0.9) == claims.REPRODUCED
+    assert judged_clusters(emotion=0.95, speaker=0.05, unseen=0.5) == claims.WEAKER
+    assert judged_clusters(emotion=0.3, speaker=0.9, unseen=0.5) == claims.REVERSED
+
+
 def test_leakage_that_cannot_be_measured_is_missing_not_zero():
-    rows = pd.DataFrame([{"seed": s, "system": name, "factor": f, "value": np.nan if f == "speaker" else 1.3}
-                         for s in range(3) for name in ("eavanet",) for f in ("emotion", "speaker")])
+    rows = leakage(emotion=1.3, speaker=np.nan)
     tokens = pd.DataFrame({"seed": range(3), "within": 0.1, "between": [0.3, 0.31, 0.32]})
     emotion, speaker, _ = evidence.clusters(results(leakage=rows, tokens=tokens, calibrated=True))
     assert "no better than chance" in speaker.missing and (emotion.d.value == 1.0).all()
+
+
+def test_crosstalk_is_a_share_of_what_the_intensity_has_changed():
+    share = evidence.crosstalk_table(results(control=control(slope=0.5)), "eavanet", "lips")
+    assert share.value.tolist() == pytest.approx([0.1 / 0.5] * 6)
+
+
+def test_sync_margin_is_a_share_of_truth_minus_shuffled_truth():
+    table = scores({**ERRORS, "control/shuffled-truth": 8.0})                  # 4 - error / 2: truth 3.5, shuffled 0
+    d = evidence.sync_advantage(table, "eavanet", "faceformer", "unseen")
+    assert np.allclose(d.value, (3.0 - 2.5) / 3.5)
+    assert np.allclose(evidence.judge_gain(table, "eavanet", "faceformer", "unseen").value, 0.1)
+
+
+def carried(low=1.0):
+    """Errors to an expressive face: template 4, EavaNet 1, rivals 2; EavaNet's intensity on reserved speakers `low`."""
+    rows = [{"seed": seed, "system": system, "id": i, "clip": f"c{clip}", "speaker": clip, "expressive": clip % 2,
+             "achieved": 0.9 * (low if clip % 2 == 0 else 1) + 0.01 * seed if system == "eavanet" else 0.2,
+             "own_mm": 1.0, "expressive_mm": error + 0.01 * seed}
+            for seed in range(3) for system, error in {"eavanet": 1.0, "faceformer": 2.0, "codetalker": 2.5,
+                                                       "control/static-template": 4.0}.items()
+            for clip in range(4) for i in (3, 5)]
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize("low, verdict", [(1.0, claims.REPRODUCED), (0.0, claims.WEAKER)])
+def test_expressiveness_carries_over_only_if_it_does_to_reserved_speakers_too(low, verdict):
+    claim, (skill, own, slope) = claims.by_id(claims.load(), "eavanet-16"), evidence.carries_over(
+        results(carried=carried(low)))
+    assert claims.judge_column(claim, slope).verdict == verdict
+    assert claims.judge_column(claim, skill).verdict != claims.REVERSED and np.allclose(own.d.value, 0)
+    assert skill.d.value.iloc[0] == pytest.approx(1 / 4)
+
+
+def test_speed_is_also_compared_without_the_speech_encoder():
+    half = timing().assign(without_speech_s=lambda t: t.without_speech_s * np.where(t.system == "EavaNet", 0.5, 1.0))
+    beside = evidence.speed(half, evidence.FACEFORMER, 7)[1]
+    assert np.allclose(beside.d.value, np.log(2 * 16 / 0.4)) and beside.role == "extra"

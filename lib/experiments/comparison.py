@@ -1,6 +1,10 @@
 """All systems of all papers on one table, read from result files; later papers only add rows.
 
 A paper's notebook writes `tables/<NN>_scores.csv` with one row per seed, system and test clip. Nothing is trained here.
+
+Papers ask for different emotions, frame rates and rivals, so each trains its own rivals: a system is named by paper and
+name ("eavanet: faceformer"). All draw the same unseen speakers and sentences from a seed; `score_files` keeps the clips
+that every paper was tested on, so that two rows of the board stand for the same clips.
 """
 
 from itertools import combinations
@@ -8,8 +12,8 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from lib.errors import AssetMissing
-from lib.paths import results
+from lib.errors import AssetMissing, InputError
+from lib.paths import NOTEBOOKS, results
 from lib.stats import flipped_pairs, kendall_tau, ranking_stability, shown
 
 METRICS = {  # column of the score files: what a reader calls it, unit
@@ -17,16 +21,43 @@ METRICS = {  # column of the score files: what a reader calls it, unit
     "lve_centred_mm": ("lip vertex error, lips centred", "mm"), "upper_mm": ("upper-face error", "mm"),
     "fdd_abs_mm": ("FDD, absolute", "mm"), "lve": ("lip vertex error, squared", "mesh units"),
 }
+UNTRAINED = ("control/static-template", "control/oracle")
 STABLE = 0.8                     # lower bound of Kendall's tau from which an order counts as stable (protocol 11)
 
 
 def score_files(scale: str) -> pd.DataFrame:
-    """Rows of every paper's score file; raises AssetMissing when no paper's notebook has run at this scale."""
+    """Rows of every paper's score file on the clips that all of them share, with the paper's name before each system.
+
+    Raises AssetMissing when no paper's notebook has run at this scale, InputError when two papers share no clip.
+    """
     found = sorted((results(scale) / "tables").glob("[0-9][0-9]_scores.csv"))
     if not found:
         raise AssetMissing(f"{results(scale) / 'tables'}: no score file; run a paper's notebook or `make study` first")
-    tables = [pd.read_csv(path, keep_default_na=False, na_values=[""]).assign(notebook=path.stem[:2]) for path in found]
-    return pd.concat(tables, ignore_index=True)
+    tables = [pd.read_csv(path, keep_default_na=False, na_values=[""]).assign(paper=paper_of(path.stem[:2]))
+              for path in found]
+    return named(on_common_clips(pd.concat(tables, ignore_index=True)))
+
+
+def paper_of(number: str) -> str:
+    """Name of the paper whose notebook has a number: "05" is eavanet."""
+    return next(path.stem[3:] for path in NOTEBOOKS.glob(f"{number}_*.ipynb"))
+
+
+def on_common_clips(scores: pd.DataFrame) -> pd.DataFrame:
+    """Rows whose seed and clip occur for every paper; raises InputError when there is none."""
+    papers = scores.groupby(["seed", "clip"]).paper.transform("nunique")
+    kept = scores[papers == scores.paper.nunique()]
+    if kept.empty:
+        raise InputError("the score files have no seed and clip in common; run all notebooks at the same scale again")
+    return kept
+
+
+def named(scores: pd.DataFrame) -> pd.DataFrame:
+    """Systems as "paper: system"; controls that need no training are the same for all and kept once."""
+    untrained = scores.system.isin(UNTRAINED)
+    once = scores[untrained].drop_duplicates(["seed", "clip", "system"])
+    trained = scores[~untrained]
+    return pd.concat([trained.assign(system=trained.paper + ": " + trained.system), once], ignore_index=True)
 
 
 def board(scores: pd.DataFrame, part: str) -> pd.DataFrame:
@@ -45,7 +76,7 @@ def agreement(scores: pd.DataFrame, part: str, seed: int = 0) -> pd.DataFrame:
 
     The interval resamples seeds. `stable`: its lower end is at least 0.8; else the order depends on the metric.
     """
-    trained = scores[(scores.part == part) & ~scores.system.str.startswith("control/")]
+    trained = scores[(scores.part == part) & ~scores.system.str.contains("control/")]
     rows = []
     for one, other in combinations(METRICS, 2):
         table = trained.groupby(["seed", "system"])[[one, other]].mean().unstack("system")
@@ -59,7 +90,7 @@ def agreement(scores: pd.DataFrame, part: str, seed: int = 0) -> pd.DataFrame:
 
 def seed_agreement(scores: pd.DataFrame, part: str, metric: str) -> float:
     """Mean Kendall tau-b between the orders that two seeds give; NaN for one seed."""
-    trained = scores[(scores.part == part) & ~scores.system.str.startswith("control/")]
+    trained = scores[(scores.part == part) & ~scores.system.str.contains("control/")]
     orders = trained.groupby(["seed", "system"])[metric].mean().unstack("system").to_numpy()
     taus = [kendall_tau(a, b) for a, b in combinations(orders, 2)]
     return float(np.mean(taus)) if taus else float("nan")

@@ -20,7 +20,9 @@ from lib.study import cached_table, code_digest, run_folder
 from lib.training import seed_everything
 
 ALPHAS = (0.0, 0.15, 0.3, 0.5, 0.7, 1.0, 1.3)
-FLOOR_STEP = 0.01                # falling steps of achieved intensity below this are rounding of the basis
+ARMS = ("eavanet", "eavanet/full-intensity", "eavanet/all-speakers", "eavanet/all-speakers-equal",
+        "eavanet/noisy-labels")         # whose intensity is steered
+CARRIED = ("eavanet", "faceformer", "codetalker")
 CONTROLS = Controls.names
 MODELS = ("lib.models.eavanet", "lib.models.faceformer", "lib.models.codetalker")
 
@@ -33,6 +35,15 @@ def _cached(scale: str, seed: int, name: str, compute, *settings) -> pd.DataFram
 def test_rows(data: Draw) -> pd.DataFrame:
     """Test clips: seen (BIWI-A: selected speakers, new sentences) and unseen (BIWI-B: new speakers and sentences)."""
     return measures.test_rows(data, selected(data))
+
+
+def speaker_id(data: Draw, clip: int) -> int:
+    """Id that every system is given for a clip: the speaker's own, or EavaNet's five in turn, even if it knows more.
+
+    Two arms that differ in their training speakers would else be asked for different speakers' ways.
+    """
+    ids, actor = selected(data), int(data.table.actor[clip])
+    return actor if actor in ids else ids[clip % len(ids)]
 
 
 def selected(data: Draw) -> tuple[int, ...]:
@@ -51,7 +62,7 @@ def predict(name: str, data: Draw, clip: int) -> np.ndarray:
 
 
 def _drive(trained: Trained, hidden: np.ndarray, clip: int) -> np.ndarray:
-    return trained.predict(hidden, trained.id_for(clip), trained.data.table.emotion[clip])
+    return trained.predict(hidden, speaker_id(trained.data, clip), trained.data.table.emotion[clip])
 
 
 @lru_cache(maxsize=8)
@@ -72,10 +83,10 @@ def _untrained(data: Draw) -> Trained:
 
 
 def scores(scale: str, seed: int, names: tuple[str, ...] = (*SYSTEMS, *CONTROLS)) -> pd.DataFrame:
-    """Vertex metrics of every system on every test clip, with the achieved intensity of prediction and truth."""
+    """Errors, lip sync, judges and achieved intensity of every system on every test clip (`measures.score`)."""
     def measure(name: str) -> pd.DataFrame:
         data = material(scale, seed)
-        return measures.scores(data, name, test_rows(data), lambda clip: predict(name, data, clip))
+        return measures.scores(data, name, test_rows(data), lambda clip: predict(name, data, clip), EMOTIONS)
 
     return pd.concat([_cached(scale, seed, f"scores-{name}", lambda n=name: measure(n)) for name in names],
                      ignore_index=True)
@@ -84,29 +95,114 @@ def scores(scale: str, seed: int, names: tuple[str, ...] = (*SYSTEMS, *CONTROLS)
 # Intensity ------------------------------------------------------------------------------------------------------------
 
 
-def control_curves(
-    scale: str, seed: int, names: tuple[str, ...] = ("eavanet", "eavanet/full-intensity")
-) -> pd.DataFrame:
-    """Achieved intensity for every alpha of `ALPHAS`, emotion and test clip; cross-talk on lips and other emotions.
+def control_curves(scale: str, seed: int, names: tuple[str, ...] = ARMS) -> pd.DataFrame:
+    """Achieved intensity for every alpha of `ALPHAS`, emotion, unseen clip and each of EavaNet's speaker ids.
 
-    lips    share of the change from alpha 0 that moves the lips in another way than the true emotion does
-    others  largest share of the change that lies along the axis of another emotion, beyond what true faces share
+    lips, others: off-target change from alpha 0, of the lips and towards another emotion (lib/experiments/measures.py).
     """
-    return _cached(scale, seed, "control", lambda: pd.DataFrame(
-        [row for name in names for clip in test_rows(material(scale, seed)).index
-         for emotion in EMOTIONS[1:] for row in _curve(material(scale, seed), name, clip, emotion)]), names)
+    def measure(name: str) -> pd.DataFrame:
+        from tqdm.auto import tqdm
+
+        data = material(scale, seed)
+        bar = tqdm(data.rows("unseen").index, desc=f"steering {name}, seed {seed}", unit="clip", leave=False)
+        return pd.DataFrame([row for clip in bar for row in _curves(train(scale, seed, name), clip)])
+
+    return pd.concat([_cached(scale, seed, f"control-{name}", lambda n=name: measure(n)).assign(system=name)
+                      for name in names], ignore_index=True)
 
 
-def _curve(data: Draw, name: str, clip: int, emotion: str) -> list[dict]:
-    trained = train(data.scale, data.seed, name)
-    faces = [trained.predict(data.hidden[clip], trained.id_for(clip), emotion, alpha) for alpha in ALPHAS]
-    neutral, full = target(data, clip, "neutral"), target(data, clip, emotion)
+def _curves(trained: Trained, clip: int) -> list[dict]:
+    data, ids = trained.data, selected(trained.data)
+    row, neutral = data.table.loc[clip], target(data, clip, "neutral")
+    known = {"seed": data.seed, "part": row.part, "clip": row["clip"], "speaker": row.actor}
+    rows = []
+    for emotion, faces in zip(EMOTIONS[1:], steered(trained, clip, EMOTIONS[1:], ALPHAS, ids), strict=True):
+        full, change = target(data, clip, emotion), faces - faces[0]                                  # (A, I, T, K)
+        found = {"achieved": measures.achieved(data, faces, neutral, full),
+                 "lips": measures.lip_crosstalk(data, change, full - neutral, neutral),
+                 "others": measures.emotion_crosstalk(data, clip, emotion, EMOTIONS, change)}
+        rows += [{**known, "id": speaker, "emotion": emotion, "alpha": alpha,
+                  **{name: float(values[a, i]) for name, values in found.items()}}
+                 for a, alpha in enumerate(ALPHAS) for i, speaker in enumerate(ids)]
+    return rows
+
+
+@torch.no_grad()
+def steered(trained: Trained, clip: int, emotions: tuple[str, ...], alphas: tuple[float, ...],
+            ids: tuple[int, ...]) -> np.ndarray:
+    """Coefficients (emotions, alphas, ids, T, K) of EavaNet for one clip's sound, decoded together.
+
+    As `EavaNet.decode`, but the features, by far the widest input, are aligned once and not once per face.
+    """
+    model, frames = trained.model, len(trained.data.motion[clip])
+    styles = torch.stack([model.blend(EMOTIONS.index(e), alpha) for e in emotions for alpha in alphas])
+    speakers = model.speaker(torch.from_numpy(np.stack([trained.course.condition(i, 0) for i in ids])))
+    heard = model.align(torch.from_numpy(trained.data.hidden[clip])[None], frames)                    # (1, T, d)
+    told = (styles[:, None] + speakers[None]).flatten(0, 1)                                           # (E A I, d)
+    motion = model.decoder(heard + told[:, None])
+    return motion.reshape(len(emotions), len(alphas), len(ids), frames, -1).numpy()
+
+
+def step_errors(scale: str, seed: int) -> pd.DataFrame:
+    """What the basis makes of steps of true intensity, on one unseen clip of every speaker (`measures.step_errors`)."""
+    data = material(scale, seed)
+    clips = data.rows("unseen").drop_duplicates("actor").index
+    return _cached(scale, seed, "steps", lambda: measures.step_errors(data, clips, EMOTIONS))
+
+
+# Expressiveness carried over to other speakers ------------------------------------------------------------------------
+
+
+def carried_over(scale: str, seed: int, names: tuple[str, ...] = CARRIED) -> pd.DataFrame:
+    """Unseen emotional clips under each of EavaNet's speaker ids: achieved intensity, upper-face errors (mm).
+
+    own_mm          to the exact face of the clip's own speaker
+    expressive_mm   to the exact face of the same clip with the expressive ways of the speaker whose id was given
+    expressive      whether the clip's own speaker is in the more expressive half of all speakers
+    """
+    return _cached(scale, seed, "carried", lambda: _carried_over(scale, seed, names), names)
+
+
+def _carried_over(scale: str, seed: int, names: tuple[str, ...]) -> pd.DataFrame:
+    from tqdm.auto import tqdm
+
+    data = material(scale, seed)
+    rows = data.rows("unseen")
+    bar = tqdm(rows[rows.emotion != "neutral"].index, desc=f"other speakers, seed {seed}", unit="clip", leave=False)
+    return pd.DataFrame([row for clip in bar for name in (*names, "control/static-template")
+                         for row in _carried(data, name, clip)])
+
+
+def _carried(data: Draw, name: str, clip: int) -> list[dict]:
+    from lib.puppet.actors import actor
+
+    factors, ids = measures.factors(data, clip), selected(data)
+    neutral, full = target(data, clip, "neutral"), target(data, clip, factors["emotion"])
+    usual = np.median([actor(int(number)).expressivity for number in data.table.actor.unique()])
+    return [{"seed": data.seed, "system": name, "id": i, **factors,
+             "expressive": float(actor(int(factors["speaker"])).expressivity > usual),
+             "achieved": measures.achieved(data, face, neutral, full),
+             "own_mm": measures.upper_distance(data, face, data.floor[clip]),
+             "expressive_mm": measures.upper_distance(data, face, _lent(data, clip, i))}
+            for i, face in zip(ids, _with_ids(data, name, clip, ids), strict=True)]
+
+
+def _lent(data: Draw, clip: int, speaker: int) -> np.ndarray:
     row = data.table.loc[clip]
-    return [{"seed": data.seed, "system": name, "part": row.part, "clip": row["clip"], "speaker": row.actor,
-             "emotion": emotion, "alpha": alpha, "achieved": measures.achieved(data, face, neutral, full),
-             "lips": measures.lip_crosstalk(data, face - faces[0], full - neutral),
-             "others": measures.emotion_crosstalk(data, clip, emotion, EMOTIONS, face - faces[0])}
-            for alpha, face in zip(ALPHAS, faces, strict=True)]
+    return measures.exact_face(data, clip, row.emotion, float(row.intensity), speaker)
+
+
+@torch.no_grad()
+def _with_ids(data: Draw, name: str, clip: int, ids: tuple[int, ...]) -> np.ndarray:
+    """Coefficients (ids, T, K) of a system for a clip's sound and emotion under several speaker ids."""
+    if name.startswith("control/"):
+        return np.stack([controls(data).predict(name, clip)] * len(ids))
+    trained, emotion = train(data.scale, data.seed, name), data.table.emotion[clip]
+    if trained.system.family == "eavanet":
+        return steered(trained, clip, (emotion,), (1.0,), ids)[0, 0]
+    given = np.stack([trained.course.condition(i, EMOTIONS.index(emotion)) for i in ids])
+    hidden = torch.from_numpy(data.hidden[clip]).expand(len(ids), -1, -1)
+    return trained.model.decode(hidden, torch.from_numpy(given), len(data.motion[clip])).numpy()
 
 
 # Style embeddings -----------------------------------------------------------------------------------------------------
@@ -132,14 +228,10 @@ def swaps(scale: str, seed: int, name: str) -> pd.DataFrame:
 
 
 def _swaps(scale: str, seed: int, name: str) -> pd.DataFrame:
-    from lib.puppet.corpus import counterfactual
-
     data, trained, out = material(scale, seed), train(scale, seed, name), []
     for a in data.rows("unseen").index:
         b = _unlike(data, a)
-        exact = counterfactual(data.specs[a], face_only=True, emotion=data.table.emotion[b],
-                               intensity=float(data.table.intensity[b]))
-        truth = data.basis.encode(exact.oracle_vertices(data.fps) - data.template(a))
+        truth = measures.exact_face(data, a, data.table.emotion[b], float(data.table.intensity[b]))
         swapped, kept = (_decode_with(trained, a, style) for style in (b, a))
         out.append({"seed": seed, "system": name, "clip": data.table["clip"][a], "speaker": data.table.actor[a],
                     "swap_skill": swap_skill([swapped], [truth], [kept])[0]})
@@ -158,7 +250,7 @@ def _unlike(data: Draw, clip: int) -> int:
 def _decode_with(trained: Trained, clip: int, reference: int) -> np.ndarray:
     data = trained.data
     style = torch.from_numpy(trained.style(reference)[0])[None]
-    speaker = torch.eye(len(trained.speakers))[trained.speakers.index(trained.id_for(clip))][None]
+    speaker = torch.eye(len(trained.speakers))[trained.speakers.index(speaker_id(data, clip))][None]
     hidden = torch.from_numpy(data.hidden[clip])[None]
     return trained.model.decode(hidden, speaker, style, len(data.motion[clip]))[0].numpy()
 
@@ -166,13 +258,28 @@ def _decode_with(trained: Trained, clip: int, reference: int) -> np.ndarray:
 LEAKS = ("eavanet", "eavanet/no-intercross", "eavanet/no-ce", "eavanet/contrastive", "eavanet/noisy-labels")
 
 
+UNSEEN = "emotion, speakers unseen by the encoder"
+
+
 def style_leakage(scale: str, seed: int) -> pd.DataFrame:
     """What probes read from the style embeddings of held-out clips (parts val, seen, unseen): one row per probe.
 
     Factors emotion, speaker, sentence and speaking rate; the ceiling is a probe on embedding and mean motion joined.
+    For EavaNet also `UNSEEN`: taught on clips of training speakers, asked on unseen speakers with other sentences.
     """
-    return _cached(scale, seed, "leakage", lambda: pd.concat(
-        [leaks(scale, seed, name).assign(seed=seed, system=name) for name in LEAKS], ignore_index=True))
+    def measure() -> pd.DataFrame:
+        pooled = [leaks(scale, seed, name).assign(system=name) for name in LEAKS]
+        return pd.concat([*pooled, _unseen_leak(scale, seed).assign(system="eavanet")], ignore_index=True)
+
+    return _cached(scale, seed, "leakage", lambda: measure().assign(seed=seed))
+
+
+def _unseen_leak(scale: str, seed: int) -> pd.DataFrame:
+    table, style, _ = styles(scale, seed, "eavanet")
+    taught, asked = (np.flatnonzero(table.part.isin(parts)) for parts in (("train", "val"), ("unseen",)))
+    reference = measures.motion_statistics(material(scale, seed), table)
+    found = measures.transfer(style, table.emotion.to_numpy(str), taught, asked, reference, seed)
+    return found.assign(code="style", factor=UNSEEN)
 
 
 def leaks(scale: str, seed: int, name: str) -> pd.DataFrame:
@@ -237,7 +344,7 @@ def _conveyed(data: Draw, name: str, clip: int, voice: str, hidden: np.ndarray, 
         coefficients = np.zeros((len(truth), len(data.basis.directions)), np.float32)
     else:
         trained = train(data.scale, data.seed, name)
-        coefficients = trained.predict(hidden, trained.id_for(clip), row.emotion)
+        coefficients = trained.predict(hidden, speaker_id(data, clip), row.emotion)
     pred = data.vertices(clip, coefficients)
     return {"seed": data.seed, "system": name, "voice": "neutral" if voice == "neutral" else "contradicting",
             "clip": row["clip"], "speaker": row.actor, "emotion": row.emotion,
@@ -266,7 +373,7 @@ def _felt(data: Draw, name: str, clip: int) -> dict:
     middle = len(hidden) // 4                                                        # in video frames
     changed = hidden.copy()
     changed[2 * middle - 2 : 2 * middle + 3] = hidden.mean(0)
-    speaker, emotion = trained.id_for(clip), data.table.emotion[clip]
+    speaker, emotion = speaker_id(data, clip), data.table.emotion[clip]
     change = np.abs(trained.predict(changed, speaker, emotion) - trained.predict(hidden, speaker, emotion)).mean(1)
     away = np.abs(np.arange(len(change)) - middle) / data.fps
     at = change[away <= 0.08].mean()
@@ -276,28 +383,29 @@ def _felt(data: Draw, name: str, clip: int) -> dict:
 
 # Time -----------------------------------------------------------------------------------------------------------------
 
-TIMED = {  # runs, and per call families and seconds of audio; published sizes but for smoke
-    "smoke": (2, ((("faceformer", "eavanet"), (0.5, 1.0, 2.0)), (("codetalker",), (0.5, 1.0)))),
-    "laptop": (3, ((("faceformer", "eavanet"), (1.0, 2.0, 4.0, 8.0)), (("codetalker",), (2.0, 4.0)))),
-    "paper": (12, ((("faceformer", "eavanet", "codetalker"), (1.0, 2.0, 4.0, 8.0, 16.0)),)),
+TIMED = {  # rounds, and seconds of audio of each family; published sizes but for smoke
+    "smoke": (2, {"faceformer": (0.5, 1.0, 2.0), "eavanet": (0.5, 1.0, 2.0), "codetalker": (0.5, 1.0)}),
+    "laptop": (3, {"faceformer": (1.0, 2.0, 4.0, 8.0), "eavanet": (1.0, 2.0, 4.0, 8.0), "codetalker": (4.0,)}),
+    "paper": (12, dict.fromkeys(("faceformer", "eavanet", "codetalker"), (1.0, 2.0, 4.0, 8.0, 16.0))),
 }
 
 
 def timings(scale: str) -> pd.DataFrame:
-    """Seconds per synthesis by system, length and run (models rebuilt for every run): the rows of lib.bench, and `run`.
+    """Seconds per synthesis by system, length and round: the rows of lib.bench, and `run`, the number of the round.
 
-    Random weights of published size (toy sizes at smoke scale); two CPU threads, speech encoder included.
+    Every round is a process of its own, in which all systems take turns. Random weights of published size (toy sizes at
+    smoke scale); two CPU threads, speech encoder included.
     """
     from lib import bench
 
     def measure() -> pd.DataFrame:
         from tqdm.auto import tqdm
 
-        runs, calls = TIMED[scale]
+        rounds, lengths = TIMED[scale]
         sizes = bench.TINY if scale == "smoke" else bench.PUBLISHED
-        bar = tqdm([(run, *call) for run in range(runs) for call in calls], desc="timing", unit="call", leave=False)
-        tables = [bench.bench(families, lengths, 3, sizes=sizes, row_s=2.0, limit_s=90.0).assign(run=run)
-                  for run, families, lengths in bar]
+        bar = tqdm(range(rounds), desc="timing", unit="round", leave=False)
+        tables = [bench.in_fresh_process(tuple(lengths), lengths, 3, sizes=sizes, row_s=0.8, limit_s=90.0)
+                  .assign(run=number) for number in bar]
         return pd.concat(tables, ignore_index=True).rename(columns={"median_s": "seconds"})
 
     key = code_digest("lib.bench", "lib.models.parts", *MODELS)

@@ -10,21 +10,23 @@ from lib.claims import Claim, by_id
 from lib.experiments import eavanet_measures as measures
 from lib.experiments.draw import Draw
 from lib.experiments.eavanet import SWEEP, SYSTEMS, train, training_clips
-from lib.experiments.eavanet_claims import Results, advantage, rows_of, values
+from lib.experiments.eavanet_claims import Results, advantage, curve_table, rows_of, skill, values
 from lib.stats import nested, shown
 
 
 def summary_table(results: Results, part: str, systems: Sequence[str] = (*SYSTEMS, *measures.CONTROLS)) -> pd.DataFrame:
-    """Table II for every system: raw in the paper's convention and millimetres, mean over seeds with 95 % interval."""
+    """Table II for every system: raw in the paper's convention, millimetres and skill, means with 95 % intervals."""
     rows = []
     for system in systems:
         mine = rows_of(results.scores, system, part)
         row = {"system": system, "clips": len(mine) // len(results.seeds)}
         for column, scaled in {"vertex_error": 1e5, "lve": 1e4, "fdd": 1e5, "fdd_abs": 1e5}.items():
             row[f"{column} x{scaled:.0e}".replace("e+0", "e-")] = scaled * mine[column].groupby("seed").mean().mean()
-        for column in ("vertex_error_mm", "lve_mm", "fdd_abs_mm", "upper_mm"):
+        for column in ("vertex_error_mm", "lve_mm", "fdd_mm", "fdd_abs_mm", "upper_mm"):
             row |= shown(values(mine[column]), column)
-        rows.append(row | {"achieved": mine.achieved.groupby("seed").mean().mean()})
+        for column, metric in {"lip skill": "lve_mm", "upper skill": "upper_mm"}.items():
+            row |= shown(skill(results.scores, system, metric, part), column)
+        rows.append(row | mine[["sync_mm", "judge", "achieved"]].groupby("seed").mean().mean().to_dict())
     return pd.DataFrame(rows)
 
 
@@ -106,3 +108,16 @@ def share_at(results: Results, alpha: float = 0.3) -> float:
     rows = results.control[(results.control.system == "eavanet") & (results.control.part == "unseen")]
     means = rows.groupby("alpha").achieved.mean()
     return printed.achieved_share(means[0.0], means[alpha], means[1.0])
+
+
+def steering_table(results: Results, systems: Sequence[str]) -> pd.DataFrame:
+    """Slope, linearity and monotone rate of the steered systems by emotion, unseen speakers, mean over ids."""
+    tables = [curve_table(results, name).assign(system=name) for name in systems]
+    return pd.concat(tables).groupby(["system", "emotion"], sort=False)[["slope", "linearity", "monotone"]].mean()
+
+
+def carried_table(results: Results) -> pd.DataFrame:
+    """Unseen speakers of little and of much expression, mean over ids: intensity, errors to two exact faces (mm)."""
+    own = results.carried.expressive.map({0.0: "little", 1.0: "much"})
+    named = results.carried.assign(own_expression=own)
+    return named.groupby(["system", "own_expression"])[["achieved", "own_mm", "expressive_mm"]].mean().unstack()

@@ -23,12 +23,16 @@ import numpy as np
 import pandas as pd
 
 from lib.experiments.draw import Draw, corpus
+from lib.face.basis import MotionBasis
 from lib.metrics import evaluate, vertex_error
-from lib.probes import achieved_intensity, leakage
+from lib.probes import PROBES, SHUFFLES, achieved_intensity, corrected, leakage, least_room, pool, probe_score
 from lib.study import cached_table, code_digest, run_folder
 
 NEUTRAL = "neutral"
-CODE = ("lib.experiments.measures", "lib.metrics", "lib.probes", "lib.models.judges", "lib.foundations")
+SYNC_REACH_S = 0.3               # shifts that the sync margin compares with no shift
+LEVELS = (0.0, 0.15, 0.3, 0.5, 0.7, 1.0)         # true intensities at which the error of a step is measured
+CODE = ("lib.experiments.measures", "lib.metrics", "lib.probes", "lib.models.judges", "lib.foundations",
+        "lib.puppet.recast")
 
 Drive = Callable[[np.ndarray, int], np.ndarray]      # speech features (A, C) and clip -> coefficients (T, K)
 
@@ -64,7 +68,7 @@ class Controls:
     untrained: Drive
 
     names = ("control/static-template", "control/mean-motion", "control/shuffled-audio", "control/random-init",
-             "control/oracle")
+             "control/oracle", "control/shuffled-truth")
 
     def predict(self, name: str, clip: int) -> np.ndarray:
         """Coefficients (T, K) that the control `name` gives for a test clip."""
@@ -75,6 +79,7 @@ class Controls:
             "control/shuffled-audio": lambda: self.trained(self.other_audio(clip), clip),
             "control/random-init": lambda: self.untrained(data.hidden[clip], clip),
             "control/oracle": lambda: data.floor[clip],
+            "control/shuffled-truth": lambda: np.resize(data.motion[self.other(clip)], data.motion[clip].shape),
         }
         return ways[name]()
 
@@ -98,13 +103,14 @@ class Controls:
 # Scores ---------------------------------------------------------------------------------------------------------------
 
 
-def scores(data: Draw, name: str, rows: pd.DataFrame, predict: Callable[[int], np.ndarray]) -> pd.DataFrame:
+def scores(data: Draw, name: str, rows: pd.DataFrame, predict: Callable[[int], np.ndarray],
+           emotions: tuple[str, ...]) -> pd.DataFrame:
     """`score` of every clip of `rows` under the system's name; `predict` gives coefficients (T, K) for a clip."""
     from tqdm.auto import tqdm
 
     bar = tqdm(rows.index, desc=f"measuring {name}, seed {data.seed}", unit="clip", leave=False)
-    return pd.DataFrame([{"seed": data.seed, "system": name, **factors(data, i), **score(data, i, predict(i))}
-                         for i in bar])
+    return pd.DataFrame([{"seed": data.seed, "system": name, **factors(data, i),
+                          **score(data, i, predict(i), emotions)} for i in bar])
 
 
 def factors(data: Draw, clip: int) -> dict:
@@ -114,12 +120,17 @@ def factors(data: Draw, clip: int) -> dict:
             "intensity": row.intensity}
 
 
-def score(data: Draw, clip: int, coefficients: np.ndarray) -> dict[str, float]:
-    """Vertex metrics of one clip against its exact vertices; for an emotional clip also the achieved intensity."""
+def score(data: Draw, clip: int, coefficients: np.ndarray, emotions: tuple[str, ...]) -> dict[str, float]:
+    """Metrics of one clip against its exact vertices: errors (lib/metrics.py), lip sync, judges, achieved intensity.
+
+    `judge` is the share of judges that choose the clip's own emotion among `emotions`.
+    """
     topology, emotion = data.topology, data.table.emotion[clip]
     pred, truth = data.vertices(clip, coefficients), data.truth(clip)
     numbers = evaluate(pred, truth, data.template(clip), topology.regions, topology.mm_per_unit)
     numbers["upper_mm"] = upper_error(data, pred, truth)
+    numbers |= lip_sync(data, coefficients, data.motion[clip])
+    numbers["judge"] = recognised(data, clip, pred, emotion, emotions)
     if emotion != NEUTRAL:
         neutral, full = target(data, clip, NEUTRAL), target(data, clip, emotion)
         numbers["achieved"] = achieved(data, coefficients, neutral, full)
@@ -133,52 +144,129 @@ def upper_error(data: Draw, pred: np.ndarray, truth: np.ndarray) -> float:
     return float(vertex_error(pred[:, upper], truth[:, upper], form="distance").mean())
 
 
+def upper_distance(data: Draw, motion: np.ndarray, other: np.ndarray) -> float:
+    """Mean distance (mm) of the upper-face vertices between two motions (T, K) of the basis; 0 where they are equal."""
+    return float(np.linalg.norm(_part(data, "upper_face").decode(motion - other), axis=-1).mean())
+
+
+def lip_sync(data: Draw, motion: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """How sharply the lips of (T, K) motion are in time with those of `truth`.
+
+        D(s)     = mean_t rms_{v in lips} || m_{t+s,v} - x_{t,v} ||, each around its own mean over the clip
+        sync_mm  = median_{0 < |s| <= 0.3 s} D(s) - D(0)      0: any other moment would do as well; below 0: worse
+        lag_s    = argmin_s D(s)                              positive: late
+
+    t runs over the frames that every shift can reach. Around the mean, since a lasting expression is no matter of time.
+    """
+    root, reach = _root(data, "lips"), min(round(SYNC_REACH_S * data.fps), (len(motion) - 1) // 2)
+    lips, true = ((x - x.mean(0)) @ root for x in (motion, truth))
+    shifts, end = np.arange(-reach, reach + 1), len(true) - reach
+    rms = data.basis.scale / np.sqrt(len(data.topology.regions["lips"]))
+    distance = np.array([rms * np.linalg.norm(lips[reach + s : end + s] - true[reach:end], axis=1).mean()
+                         for s in shifts])
+    return {"sync_mm": float(np.median(distance[shifts != 0]) - distance[reach]),
+            "lag_s": float(shifts[np.argmin(distance)] / data.fps)}
+
+
 # Intensity ------------------------------------------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=4096)
-def target(data: Draw, clip: int, emotion: str) -> np.ndarray:
-    """Coefficients (T, K) of the exact face of full intensity for the clip's own sound, nuisance left out."""
-    from lib.puppet.corpus import counterfactual
+def exact_face(data: Draw, clip: int, emotion: str, intensity: float, manner_of: int | None = None) -> np.ndarray:
+    """Coefficients (T, K) of the exact face of an emotion for the clip's own sound, nuisance left out.
 
-    exact = counterfactual(data.specs[clip], face_only=True, emotion=emotion, intensity=1.0)
+    `manner_of` lends the clip the expressive ways of another actor, on its own head.
+    """
+    from lib.puppet.recast import recast
+
+    spoken = corpus(data.scale)[data.table.position[clip]]
+    exact = recast(spoken, manner_of=manner_of, emotion=emotion, intensity=intensity)
     return data.basis.encode(exact.oracle_vertices(data.fps) - data.template(clip))
 
 
-def achieved(data: Draw, motion: np.ndarray, neutral: np.ndarray, full: np.ndarray) -> float:
-    """Projection of (T, K) motion on the axis from neutral to full intensity, upper face; 0 = neutral, 1 = full."""
-    return float(achieved_intensity(*(within(data, "upper_face", x) for x in (motion, neutral, full))))
+def target(data: Draw, clip: int, emotion: str) -> np.ndarray:
+    """Coefficients (T, K) of the exact face of full intensity for the clip's own sound, nuisance left out."""
+    return exact_face(data, int(clip), emotion, 1.0)
+
+
+def achieved(data: Draw, motion: np.ndarray, neutral: np.ndarray, full: np.ndarray) -> np.ndarray:
+    """Projection of (..., T, K) motion on the axis from neutral to full intensity, upper face; 0 = neutral, 1 = full.
+
+    neutral and full (T, K); one value (...) for every motion, a number for a single one.
+    """
+    return achieved_intensity(*(within(data, "upper_face", x) for x in (motion, neutral, full)))
 
 
 def within(data: Draw, region: str, motion: np.ndarray) -> np.ndarray:
-    """Motion (T, K) as a vector (T K,) whose inner products are those of the vertices of a region, without a mesh."""
-    return (motion @ _root(data, region)).ravel()
+    """Motion (..., T, K) as vectors (..., T K) whose inner products are those of the vertices of a region."""
+    projected = motion @ _root(data, region)
+    return projected.reshape(*projected.shape[:-2], -1)
 
 
 @lru_cache(maxsize=32)
 def _root(data: Draw, region: str) -> np.ndarray:
     """R (K, K) with R R^T = D_r D_r^T, D_r the rows of the basis that belong to the region."""
-    vertices = data.basis.directions.reshape(len(data.basis.directions), -1, 3)[:, data.topology.regions[region]]
-    flat = vertices.reshape(len(vertices), -1).astype(np.float64)
+    flat = _part(data, region).directions.astype(np.float64)
     values, vectors = np.linalg.eigh(flat @ flat.T)
     return vectors * np.sqrt(values.clip(0))
 
 
-def lip_crosstalk(data: Draw, change: np.ndarray, axis: np.ndarray) -> float:
-    """Share of a change (T, K) that moves the lips in another way than the true emotion, `axis` (T, K), does."""
+@lru_cache(maxsize=32)
+def _part(data: Draw, region: str) -> MotionBasis:
+    """The basis cut to the vertices of a region; its directions are no longer orthonormal, so it only decodes."""
+    directions = data.basis.directions.reshape(len(data.basis.directions), -1, 3)[:, data.topology.regions[region]]
+    return MotionBasis(directions.reshape(len(directions), -1), data.basis.scale)
+
+
+def step_errors(data: Draw, clips: Sequence[int], emotions: Sequence[str]) -> pd.DataFrame:
+    """Largest error of a step of achieved intensity that the basis brings about, per clip and emotion.
+
+    Exact faces of rising true intensity (`LEVELS`), measured on the basis and on the vertices of the upper face: a
+    falling step smaller than their difference may be no fall at all (protocol, section 9: the oracle floor).
+    """
+    return pd.DataFrame([{"seed": data.seed, "clip": data.table["clip"][clip], "emotion": emotion,
+                          "step_error": _step_error(data, clip, emotion)}
+                         for clip in clips for emotion in emotions if emotion != NEUTRAL])
+
+
+def _step_error(data: Draw, clip: int, emotion: str) -> float:
+    from lib.puppet.recast import recast
+
+    spoken, upper = corpus(data.scale)[data.table.position[clip]], data.topology.regions["upper_face"]
+    moved = [recast(spoken, emotion=emotion, intensity=level).oracle_vertices(data.fps) - data.template(clip)
+             for level in LEVELS]
+    direct = [x[:, upper].ravel() for x in moved]
+    coded = [within(data, "upper_face", data.basis.encode(x)) for x in moved]
+    curves = [np.array([achieved_intensity(x, faces[0], faces[-1]) for x in faces]) for faces in (direct, coded)]
+    return float(np.abs(np.diff(curves[0]) - np.diff(curves[1])).max())
+
+
+def lip_crosstalk(data: Draw, change: np.ndarray, axis: np.ndarray, speech: np.ndarray) -> np.ndarray:
+    """Lip movement of changes (..., T, K) beside that of the true emotion, in shares of that of neutral speech.
+
+    `axis` and `speech` (T, K) are the true change and the neutral face. Off-target change of the protocol's section 9;
+    to be divided by the achieved change (lib.probes.crosstalk).
+    """
     moved, wanted = within(data, "lips", change), within(data, "lips", axis)
-    beside = moved - (moved @ wanted) / max(wanted @ wanted, 1e-12) * wanted
-    return float(np.linalg.norm(beside) / max(np.linalg.norm(change), 1e-6))
+    beside = moved - (moved @ wanted / max(wanted @ wanted, 1e-12))[..., None] * wanted
+    return np.linalg.norm(beside, axis=-1) / np.linalg.norm(within(data, "lips", speech))
 
 
-def emotion_crosstalk(data: Draw, clip: int, emotion: str, emotions: Sequence[str], change: np.ndarray) -> float:
-    """Largest share of a change (T, K) along the axis of another of `emotions`, beyond what true faces share."""
-    neutral = target(data, clip, NEUTRAL)
-    axes = {e: within(data, "upper_face", target(data, clip, e) - neutral) for e in emotions if e != NEUTRAL}
+def emotion_crosstalk(data: Draw, clip: int, emotion: str, emotions: tuple[str, ...], change: np.ndarray) -> np.ndarray:
+    """Largest achieved intensity, in absolute value, of another of `emotions` in changes (..., T, K).
+
+    Measured along what only the other emotion does; also to be divided by the achieved change.
+    """
+    axes = dict(_axes(data, int(clip), emotions))
     moved, own = within(data, "upper_face", change), axes.pop(emotion)
-    beside = [other - (other @ own) / (own @ own) * own for other in axes.values()]      # what only the other does
-    sizes = [max(np.linalg.norm(x) * np.linalg.norm(moved), 1e-6) for x in beside]
-    return float(max(abs(moved @ x) / size for x, size in zip(beside, sizes, strict=True)))
+    beside = [other - (other @ own) / (own @ own) * own for other in axes.values()]
+    return np.max([np.abs(moved @ x) / (x @ x) for x in beside], axis=0)
+
+
+@lru_cache(maxsize=256)
+def _axes(data: Draw, clip: int, emotions: tuple[str, ...]) -> dict[str, np.ndarray]:
+    neutral = target(data, clip, NEUTRAL)
+    return {e: within(data, "upper_face", target(data, clip, e) - neutral) for e in emotions if e != NEUTRAL}
 
 
 # Judges and embeddings ------------------------------------------------------------------------------------------------
@@ -208,14 +296,37 @@ def embedding_leakage(data: Draw, rows: pd.DataFrame, codes: Mapping[str, np.nda
 
     The ceiling is a probe on all codes and the clips' motion statistics joined.
     """
-    motion = [data.motion[i] for i in rows.index]
-    pooled = np.stack([np.concatenate([m.mean(0), m.std(0)]) for m in motion])
-    seconds = np.array([len(m) for m in motion]) / data.fps
+    seconds = np.array([len(data.motion[i]) for i in rows.index]) / data.fps
     phones = np.array([len(corpus(data.scale)[i].phonemes) for i in rows.position]) / seconds
     known = {"emotion": rows.emotion.to_numpy(str), "speaker": rows.actor.to_numpy(str),
              "sentence": rows.sentence.to_numpy(str), "rate": phones.astype(float)}
     groups = {name: known[name] for name in ("speaker", "sentence")}
-    return leakage(codes, known, groups, seed=data.seed, reference=pooled, folds=2)
+    return leakage(codes, known, groups, seed=data.seed, reference=motion_statistics(data, rows),
+                   folds=2)
+
+
+def transfer(code: np.ndarray, labels: np.ndarray, train: np.ndarray, test: np.ndarray, reference: np.ndarray,
+             seed: int) -> pd.DataFrame:
+    """Every probe of one factor from a code (N, d), taught on the rows `train` and asked on the rows `test`.
+
+    Columns as of `lib.probes.leakage`; there the folds are drawn, here they are given.
+    """
+    rng, rows = np.random.default_rng([seed, 11]), []
+    shuffled = [labels[rng.permutation(len(labels))] for _ in range(SHUFFLES)]
+    joined, splits = np.concatenate([code, reference], axis=1), [(train, test)]
+    for probe in PROBES:
+        ceiling = probe_score(joined, labels, splits, probe, seed)[0]
+        score, setting = probe_score(code, labels, splits, probe, seed)
+        chance = float(np.mean([probe_score(code, y, splits, probe, seed, setting)[0] for y in shuffled]))
+        room = least_room(labels, chance, len(test))
+        rows.append({"probe": probe, "score": score, "random": chance, "ceiling": ceiling,
+                     "value": corrected(score, chance, ceiling, room)})
+    return pd.DataFrame(rows)
+
+
+def motion_statistics(data: Draw, rows: pd.DataFrame) -> np.ndarray:
+    """Mean and standard deviation over time of every clip's motion, (N, 2K)."""
+    return np.stack([pool(data.motion[i]) for i in rows.index])
 
 
 def flatten(points: np.ndarray, seed: int) -> dict[str, np.ndarray]:

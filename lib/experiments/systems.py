@@ -35,7 +35,7 @@ class Size:
     @property
     def recipe(self) -> Recipe:
         """The rate falls to zero: a style path that is still learning when it is halved away never finishes."""
-        return Recipe(self.epochs, self.learning_rate, anneal=True, clip_norm=1.0)
+        return Recipe(self.epochs, self.learning_rate, anneal=True, clip_norm=1.0, clip_parts=True)
 
 
 @dataclass(frozen=True)
