@@ -8,7 +8,8 @@ FLAME-like parameters, the rivals coefficients of the draw's basis, from the sam
 Departures at every scale: the convolutions of the study's speech encoder in place of wav2vec 2.0's (each frame still
 sees its own window only), a recogniser of landmarks in place of DAN, whose logits get the noise of single pictures
 (`PICTURE_NOISE`), L1 in place of mutual information for the predictor, vertex losses on every twelfth vertex of the
-front, the shared schedule. Windows have equal length: in the released program the output depends on the padding.
+front with head still and jaw turned by its pitch alone, the shared schedule; below `paper` scale one style block.
+Windows have equal length: in the released program the output depends on the padding.
 The paper gives no loss weights; at its own, vertex and mouth term weigh alike when training starts.
 
 Names: `ecm/x` is another training, `ecm~x` the same weights used otherwise, `control/x` a trivial rival.
@@ -29,7 +30,6 @@ from lib.experiments import systems
 from lib.experiments.draw import CORPORA, Draw, corpus, draw, foundation
 from lib.experiments.systems import Batch, Course, Size, fit_cached, train_faceformer
 from lib.face.flame import FlameLike
-from lib.face.flame_layer import FlameLayer, from_puppet
 from lib.labels import COMMON
 from lib.models import chun21, ecm, pham17, voca
 from lib.paths import CACHE
@@ -41,7 +41,7 @@ from lib.training import seed_everything
 
 FPS = 30
 NEUTRAL = COMMON[0]
-CODE = (*systems.CODE, "lib.experiments.ecm", "lib.priors", "lib.face.flame", "lib.face.flame_layer")
+CODE = (*systems.CODE, "lib.experiments.ecm", "lib.priors", "lib.face.flame")
 MODELS = tuple(f"lib.models.{name}" for name in ("ecm", "voca", "faceformer", "pham17", "chun21"))
 FIT_NOISE = 0.15                 # of emotional training faces, standard deviations of a parameter, per frame and clip
 PICTURE_NOISE = 0.5              # of the recogniser's logits from frame to frame, standard deviations
@@ -52,7 +52,7 @@ FACE_FRAMES = 800                # frames the FLAME-like components are fitted o
 
 SIZES = {
     "smoke": Size(components=24, width=16, batch=4, window=24, epochs=2, learning_rate=2e-3),
-    "laptop": Size(components=64, width=48, batch=16, window=45, epochs=60, learning_rate=2e-3),
+    "laptop": Size(components=64, width=48, batch=32, window=30, epochs=40, learning_rate=3e-3),
     "paper": Size(components=256, width=192, batch=16, window=120, epochs=100, learning_rate=1e-3),
 }
 
@@ -128,14 +128,13 @@ class Material:
     face: FlameLike
 
     @cached_property
-    def layer(self) -> FlameLayer:
-        """The face as a differentiable layer."""
-        return from_puppet(self.face)
+    def reader(self) -> "StillHead":
+        """Parameters to coefficients of the draw's basis."""
+        return basis_reader(self.face, self.data)
 
-    @cached_property
-    def to_basis(self) -> "ToBasis":
-        """Parameters to coefficients."""
-        return ToBasis(self.face, self.data)
+    def to_basis(self, params: np.ndarray, template: np.ndarray) -> np.ndarray:
+        """Coefficients (T, K) of parameters (T, 56) on a neutral face (V, 3)."""
+        return self.reader(torch.from_numpy(np.asarray(params, np.float32)), template).numpy()
 
     def features(self, window: tuple[int, int]) -> list[np.ndarray]:
         """What ECM hears (T, F), for every row of `taught`."""
@@ -151,34 +150,40 @@ def _features(made: Material, window: tuple[int, int]) -> list[np.ndarray]:
     return own + [heard(data.scale, sound, n, window) for sound, n in zip(made.wild_sounds, frames, strict=True)]
 
 
-class ToBasis:
-    """FLAME-like parameters (T, 56) straight to coefficients (T, K), head still, jaw by its pitch alone.
+class StillHead:
+    """FLAME-like parameters (..., 56) to a linear reading (..., M) of the motion in closed form; the jaw only pitches.
 
-    decode and encode in closed form: with c, s = 1 - cos, sin of the pitch and Q, Q^2 its generator and square,
+    With Q the generator of the jaw's pitch theta, s = sin theta, c = 1 - cos theta and w the weights of the jaw:
+
         motion = E p + w (s Q + c Q^2) (template + E p - joint)
+
+    `read` takes points (N, V, 3) to (N, M): a basis, or some of the vertices.
     """
 
-    def __init__(self, face: FlameLike, data: Draw):
-        self.directions = data.basis.directions / data.basis.scale
-        self.jaw = face.jaw[:, None]
-        self.plain, self.sine, self.cosine = (self._project(x) for x in
-                                              (face.components, *self._turned(face.components)))
+    def __init__(self, face: FlameLike, read: Callable[[np.ndarray], np.ndarray]):
+        self.jaw, self.read = face.jaw[:, None], read
+        self.moved = [self._read(x) for x in (face.components, *self._turned(face.components))]
 
-    def __call__(self, params: np.ndarray, template: np.ndarray) -> np.ndarray:
-        """Coefficients (T, K) of parameters (T, 56) on a neutral face (V, 3)."""
-        n = len(self.plain)
-        p, pitch = params[:, :n], params[:, n + 3, None]
-        at_rest = [self._project(x[None]) for x in self._turned(template - proportions.JAW_JOINT)]
-        turned = np.sin(pitch) * (at_rest[0] + p @ self.sine) + (1 - np.cos(pitch)) * (at_rest[1] + p @ self.cosine)
-        return np.asarray(p @ self.plain + turned, np.float32)
+    def __call__(self, params: Tensor, template: np.ndarray) -> Tensor:
+        """Motion from the neutral face `template` (V, 3)."""
+        plain, sine, cosine = (x.to(params) for x in self.moved)
+        at_sine, at_cosine = (self._read(x[None]).to(params) for x in self._turned(template - proportions.JAW_JOINT))
+        p, pitch = params[..., : len(plain)], params[..., ecm.JAW_PITCH, None]
+        return p @ plain + pitch.sin() * (at_sine + p @ sine) + (1 - pitch.cos()) * (at_cosine + p @ cosine)
 
     def _turned(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """w Q x and w Q^2 x for points (..., V, 3)."""
         sine = np.stack([np.zeros_like(x[..., 0]), -x[..., 2], x[..., 1]], -1)
         return self.jaw * sine, self.jaw * x * np.array([0, -1, -1])
 
-    def _project(self, x: np.ndarray) -> np.ndarray:
-        return x.reshape(len(x), -1) @ self.directions.T
+    def _read(self, x: np.ndarray) -> Tensor:
+        return torch.as_tensor(np.asarray(self.read(x), np.float32))
+
+
+def basis_reader(face: FlameLike, data: Draw) -> StillHead:
+    """Parameters straight to coefficients (..., K) of the draw's basis."""
+    directions = data.basis.directions.T / data.basis.scale
+    return StillHead(face, lambda x: x.reshape(len(x), -1) @ directions)
 
 
 @lru_cache(maxsize=8)
@@ -250,13 +255,14 @@ def _fitted(data: Draw, clips: np.ndarray) -> dict[str, np.ndarray]:
     spread = np.concatenate(params).std(0)
     fitted = [p if clip.spec.emotion == NEUTRAL and n < len(clips) else with_fitting_noise(p, spread, rng)
               for n, (p, clip) in enumerate(zip(params, recorded, strict=True))]
-    to_basis = ToBasis(face, data)
+    reader = basis_reader(face, data)
     sounds = [disturbed(clip.audio, rng) for clip in voices]
     quiet = [terms.silent_frames(torch.from_numpy(clip.audio)[None], len(p))[0].numpy() for clip, p in
              zip(recorded, params, strict=True)]
     return {
         "components": face.components, "frames": np.array([len(p) for p in params]), "fitted": np.concatenate(fitted),
-        "motion": np.concatenate([to_basis(p, clip.neutral()) for p, clip in zip(fitted, recorded, strict=True)]),
+        "motion": np.concatenate([reader(torch.from_numpy(p), clip.neutral()).numpy() for p, clip in
+                                  zip(fitted, recorded, strict=True)]),
         "logits": np.concatenate([image_logits(data.scale, v, clip.neutral()) for v, clip in
                                   zip(faces, recorded, strict=True)]),
         "silent": np.concatenate(quiet), "sounds": np.concatenate(sounds),
@@ -445,11 +451,12 @@ def window_of(system: System) -> tuple[int, int]:
 def config(made: Material, system: System, size: Size) -> ecm.Config:
     """ECM's sizes for a scale, in the proportions of the profile, and an ablation."""
     base = {"paper": ecm.PAPER, "code": ecm.CODE}[system.profile]
+    blocks = base.style_blocks if made.data.scale == "paper" else 1
     width, known = size.width, np.concatenate([made.fitted[i] for i in made.clips])
     return replace(
-        base, extractor=None, audio_width=made.features(base.window)[0].shape[1], audio_hidden=2 * width, width=width,
-        style_width=width * base.style_width // base.width, style_blocks=2, conv_width=2 * width, lstm_width=width,
-        embedding_width=width, prior_range=normaliser(made, system).predictor_range,
+        base, extractor=None, audio_width=made.features(base.window)[0].shape[1], audio_hidden=width, width=width,
+        style_width=width * base.style_width // base.width, style_blocks=blocks, masked=False, conv_width=2 * width,
+        lstm_width=width, embedding_width=width, prior_range=normaliser(made, system).predictor_range,
         params_range=(tuple(known.min(0).tolist()), tuple(known.max(0).tolist())), style=system.style,
         residual=system.residual, recurrent=system.recurrent,
     )  # fmt: skip
@@ -464,21 +471,19 @@ def ecm_losses(
     weights["vertex"] *= system.vertex
     weights["mouth"] *= system.mouth
     shown, mouth, ranges = shown_vertices(made.data), mouth_of(made.data), mouth_ranges(made)
+    reader = StillHead(made.face, lambda x: x[:, shown].reshape(len(x), -1))
+
+    def metres(params: Tensor) -> Tensor:
+        motion = reader(params, made.face.template).unflatten(-1, (-1, 3))
+        return 1e-3 * (motion + torch.as_tensor(made.face.template[shown]).to(motion))
 
     def losses(batch: Batch) -> dict[str, Tensor]:
         t = batch.tracks
         out = model(t["features"], t["prior"], use=t["use"][:, 0])
-        vertices = [made.layer.to(x.device).decode(x, only=shown) * made.layer.metres
-                    for x in (posed(out.params, t["params"]), t["params"])]
-        return {**sizes(out.params, t, *vertices, mouth, ranges), "prior": terms.prior_l1(out.heard, t["target"])}
+        pred, truth = metres(out.params), metres(t["params"])
+        return {**sizes(out.params, t, pred, truth, mouth, ranges), "prior": terms.prior_l1(out.heard, t["target"])}
 
     return losses, weights
-
-
-def posed(params: Tensor, truth: Tensor) -> Tensor:
-    """Expression and jaw pitch as predicted, head and the other turns of the jaw from the truth, as released."""
-    n = params.shape[-1] - 6
-    return torch.cat([params[..., :n], truth[..., n : n + 3], params[..., n + 3 : n + 4], truth[..., n + 4 :]], -1)
 
 
 def _paper_terms(params: Tensor, tracks: dict, pred: Tensor, truth: Tensor, mouth, ranges) -> dict[str, Tensor]:
@@ -494,10 +499,10 @@ def _code_terms(params: Tensor, tracks: dict, pred: Tensor, truth: Tensor, mouth
     }
 
 
-def shown_vertices(data: Draw) -> Tensor:
+def shown_vertices(data: Draw) -> np.ndarray:
     """Vertices of the vertex loss, the four of the mouth last."""
     lips = data.topology.landmarks[[51, 57, 48, 54]]
-    return torch.as_tensor(np.concatenate([data.topology.regions["front"][::EVERY], lips]))
+    return np.concatenate([data.topology.regions["front"][::EVERY], lips])
 
 
 def mouth_of(data: Draw) -> terms.Mouth:
@@ -639,7 +644,7 @@ def _train_chun21(made: Material, system: System, learned: Course, folder, label
         motion_width=learned.size.components, audio_width=made.data.audio_width, emotions=len(present),
         width=learned.size.width))
     means = np.stack([made.taught.motion[i].mean(0) for i in learned.clips])
-    model.store_templates(torch.from_numpy(means), classes[torch.from_numpy(learned.labels)])
+    model.store_templates(torch.from_numpy(means.copy()), classes[torch.from_numpy(learned.labels.copy())])
 
     def losses(batch: Batch) -> dict[str, Tensor]:
         result = model(batch.hidden, None, batch.motion.shape[1])
