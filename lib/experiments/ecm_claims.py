@@ -406,9 +406,11 @@ def keyframed(results: Results) -> list[Evidence]:
     rows = rows.assign(clip=rows["clip"] + " " + rows.asked)
     leak, delay = (values(-rows.set_index(["seed", "speaker", "clip"])[name].dropna())
                    for name in ("leak_outside", "delay_frames"))
+    idle = rows.delay_frames.isna().mean()
     return [Evidence("leak_outside", leak, kind="threshold", threshold=-0.2, note="share of the change, sign turned",
                      checks=(checked("leak below 0.05", leak, -0.05),)),
             Evidence("delay_frames", delay, kind="threshold", threshold=-3.5,
+                     checks=(Check("nearly every edit acts", bool(idle <= 0.1), detail=f"{idle:.0%} without effect"),),
                      note="whole frames, sign turned: at most 3 is below 3.5")]
 
 

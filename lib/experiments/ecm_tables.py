@@ -92,9 +92,10 @@ def lip_ablations(results: Results, metric: str, names: Sequence[str] = ABLATION
 
 
 def upper_ablations(results: Results, metric: str, names: Sequence[str] = PRIOR_VARIANTS) -> pd.DataFrame:
-    """Advantage of ECM over variants in skill, emotional clips, module on."""
+    """Advantage of ECM over those variants that were measured, in skill, emotional clips, module on."""
     scores = evidence.emotional(results.scores)
-    return difference_rows({name: advantage(scores, ECM, name, metric, PART) for name in names})
+    known = [name for name in names if name in set(scores.system)]
+    return difference_rows({name: advantage(scores, ECM, name, metric, PART) for name in known})
 
 
 def ablation_table(results: Results) -> pd.DataFrame:
