@@ -7,7 +7,8 @@ table has `seed`; those per clip have system, part ("unseen"), clip, speaker, em
 A system's name may end in `~module=off` (same weights, Audio2FLAME alone, no emotion). Without it the system is asked
 for the clip's own emotion and intensity; controls around ECM are driven in the same way.
 
-    scores           the columns of every paper's score file, then NATIVE columns:
+    scores           the columns of every paper's score file (systems outside WHOLE: intensity, upper_mm and
+                     upper_jerk_ratio of them), then NATIVE columns:
                      lip_<form>_mean, lip_<form>_max   lip movement error, mean and largest of 20 lip landmarks, mean
                                         over frames; forms LIP_FORMS: a released (frame 0 moved to the template, for
                                         ECM's own systems alone; every frame aligned on landmarks), b no alignment,
@@ -79,7 +80,7 @@ from lib.experiments.ecm import (
 from lib.experiments.measures import Controls
 from lib.face.basis import MotionBasis
 from lib.labels import COMMON
-from lib.metrics import LipPoints, evaluate, lip_movement_error, lip_opening, lip_width, moved_to_template
+from lib.metrics import LipPoints, evaluate, jerk_ratio, lip_movement_error, lip_opening, lip_width, moved_to_template
 from lib.models import ecm
 from lib.priors import frame_recogniser, intensity_sweep, logit_linearity, sweep_specs
 from lib.probes import irreversibility
@@ -104,6 +105,7 @@ RECOGNISED = ("ecm", "ecm/code", "ecm/code~sad=4", "ecm" + OFF, "control/static-
 PRIORED = ("ecm", "ecm/gru", "ecm/code", "ecm/no-prior-smoothing", "control/random-init")
 
 DOSES = ("ecm/exact-prior", "ecm/noisy-prior=0.1", "ecm/noisy-prior=0.5")      # measured at `paper` scale alone
+WHOLE = ("ecm", "ecm" + OFF, "ecm/code", "voca", "faceformer", "pham17", "chun21", *Controls.names)
 LEVELS = tuple(np.linspace(0, 1, 9).tolist())
 CREMAD = ("neutral", "happy", "angry", "sad", "disgusted", "fearful")
 CLASS_WEIGHTS = {"neutral": 1, "happy": 1, "sad": 10, "surprised": 0, "fearful": 12, "disgusted": 8, "angry": 10}
@@ -220,16 +222,24 @@ def _scored(scale: str, seed: int, name: str) -> pd.DataFrame:
                   lambda made, i: [{"system": name, **score(made.data, i, predict(name, made, i), name)}])
 
 
-def score(data: Draw, clip: int, coefficients: np.ndarray, name: str = "") -> dict[str, float]:
-    """Standard and native columns of one clip."""
-    cut, unit = part(data), data.topology.mm_per_unit
+def score(data: Draw, clip: int, coefficients: np.ndarray, name: str) -> dict[str, float]:
+    """Columns of one clip: all of them for systems `WHOLE`, else those of upper face and lips."""
+    cut = part(data)
     pred, true = cut.vertices(clip, coefficients), truth(data, clip)
-    numbers = evaluate(pred, true[:, cut.points], cut.template(clip), cut.regions, unit)
-    numbers |= _whole_face(data, clip, coefficients, true, unit)        # the other is of the cut alone
+    exact = true[:, cut.points]
+    numbers = _standard(data, clip, coefficients, pred, true) if name in WHOLE else {}
     upper = cut.regions["upper_face"]
-    numbers["upper_mm"] = float(np.linalg.norm(pred[:, upper] - true[:, cut.points[upper]], axis=-1).mean())
-    numbers |= _intensity(data, clip, coefficients)
-    return numbers | lip_scores(data, clip, pred, true[:, cut.points], shifted=name.startswith("ecm"))
+    numbers["upper_mm"] = float(np.linalg.norm(pred[:, upper] - exact[:, upper], axis=-1).mean())
+    numbers["upper_jerk_ratio"] = jerk_ratio(pred[:, upper], exact[:, upper])
+    return (numbers | _intensity(data, clip, coefficients)
+            | lip_scores(data, clip, pred, exact, shifted=name.startswith("ecm")))
+
+
+def _standard(data: Draw, clip: int, coefficients: np.ndarray, pred: np.ndarray, true: np.ndarray) -> dict[str, float]:
+    """The columns of lib.metrics.evaluate; regions from the cut, what needs every vertex from the whole face."""
+    cut, unit = part(data), data.topology.mm_per_unit
+    numbers = evaluate(pred, true[:, cut.points], cut.template(clip), cut.regions, unit)
+    return numbers | _whole_face(data, clip, coefficients, true, unit)
 
 
 def _whole_face(data: Draw, clip: int, coefficients: np.ndarray, true: np.ndarray, unit: float) -> dict[str, float]:
@@ -256,11 +266,16 @@ def lip_scores(data: Draw, clip: int, pred: np.ndarray, true: np.ndarray, *, shi
     pred, true = (x[:, cut.compared].astype(np.float64) for x in (pred, true))
     still = np.arange(LANDMARKS, len(cut.compared))
     start = moved_to_template(pred, cut.template(clip)[cut.compared]) if shifted else pred
-    forms = {"a": (start, "landmarks"), "b": (pred, "none"), "c": (pred, "landmarks"), "d": (pred, "rigid")}
+    forms = {"b": (pred, "none"), "c": (pred[:, :LANDMARKS], "landmarks"), "d": (pred, "rigid")}
+    if shifted:
+        forms["a"] = start[:, :LANDMARKS], "landmarks"
     found = {}
     for form, (face, align) in forms.items():
-        points = lip_movement_error(face, true, points=MOUTH_POINTS, align=align, anchors=still, reduce="points")
+        points = lip_movement_error(face, true[:, : face.shape[1]], points=MOUTH_POINTS, align=align, anchors=still,
+                                    reduce="points")
         found |= {f"lip_{form}_mean": float(points.mean()), f"lip_{form}_max": float(points.max(1).mean())}
+    if not shifted:
+        found |= {f"lip_a_{how}": found[f"lip_c_{how}"] for how in ("mean", "max")}
     return found | mouth_scores(data, clip, pred, true)
 
 
