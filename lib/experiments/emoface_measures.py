@@ -275,7 +275,8 @@ def _scores(scale: str, seed: int, name: str) -> pd.DataFrame:
 def _score(scale: str, seed: int, name: str, clip: int) -> dict:
     rig = curves(scale, seed, name, clip)
     data, shown = vertices(scale, seed, clip, rig)
-    return {**_about(data, name, clip), **measures.score(data, clip, shown), **native(heard(scale, seed, clip), rig)}
+    own = measures.score(data, clip, shown, emotions_of(data))
+    return {**_about(data, name, clip), **own, **native(heard(scale, seed, clip), rig)}
 
 
 def _about(data: Draw, name: str, clip: int) -> dict:
