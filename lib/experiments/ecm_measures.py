@@ -145,6 +145,12 @@ def emotional(data: Draw) -> pd.Index:
     return rows.index[rows.emotion != NEUTRAL]
 
 
+def neutral_clips(data: Draw) -> pd.Index:
+    """Tested clips without emotion."""
+    rows = tested(data)
+    return rows.index[rows.emotion == NEUTRAL]
+
+
 def steered(data: Draw) -> pd.Index:
     """The clips that are steered through all emotions and levels: two of each speaker."""
     return tested(data).groupby("actor").head(2).index
@@ -318,8 +324,8 @@ def _lips_of(made: Material, clip: int, coefficients: np.ndarray) -> dict[str, f
 
 
 def wild(scale: str, seed: int) -> pd.DataFrame:
-    """Lip errors where the sound is noisy or reverberant."""
-    return _table(scale, seed, "wild", _wild)
+    """Lip errors where the sound is noisy or reverberant, every second tested clip."""
+    return _table(scale, seed, "wild", _wild, lambda data: tested(data).index[::2])
 
 
 def _wild(made: Material, clip: int) -> list[dict]:
@@ -335,8 +341,8 @@ def _wild(made: Material, clip: int) -> list[dict]:
 
 
 def style_sources(scale: str, seed: int) -> pd.DataFrame:
-    """Lip errors where the style vector comes from elsewhere."""
-    return _table(scale, seed, "style", _styled)
+    """Lip errors where the style vector comes from elsewhere, neutral clips."""
+    return _table(scale, seed, "style", _styled, neutral_clips)
 
 
 def _styled(made: Material, clip: int) -> list[dict]:
@@ -630,7 +636,7 @@ def transfer(scale: str, seed: int) -> pd.DataFrame:
 
     "separable": the receiver makes the same movements on its own head; "interacting": it makes them in its own manner.
     """
-    return _table(scale, seed, "transfer", _transferred, emotional)
+    return _table(scale, seed, "transfer", _transferred, lambda data: emotional(data)[::3])
 
 
 def _transferred(made: Material, clip: int) -> list[dict]:
