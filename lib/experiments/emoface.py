@@ -139,12 +139,10 @@ def _untaught(data: Draw) -> list[np.ndarray]:
     from tqdm.auto import tqdm
 
     made, encoder = corpus(data.scale), untaught(data.scale)
-    used = data.rows("train", "seen", "unseen").position
-    bar = tqdm(used, desc="untaught speech features", unit="clip", leave=False)
-    path = CACHE / "features" / f"{digest(data.key, weights_digest(encoder.encoder))}.npz"
+    bar = tqdm(range(len(made)), desc="untaught speech features", unit="clip", leave=False)
+    path = CACHE / "features" / f"{digest(made.key, weights_digest(encoder.encoder))}.npz"
     stored = cached_arrays(path, lambda: {str(i): encoder.features(made[i].audio).astype(np.float16) for i in bar})
-    blank = np.zeros((1, encoder.width), np.float16)                # of validation clips, which nothing reads
-    return [to_video_rate(stored.get(str(i), blank), len(motion), data.fps)
+    return [to_video_rate(stored[str(i)], len(motion), data.fps)
             for i, motion in zip(data.table.position, data.motion, strict=True)]
 
 
