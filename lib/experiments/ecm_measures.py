@@ -11,7 +11,7 @@ for the clip's own emotion and intensity; controls around ECM are driven in the 
                      upper_jerk_ratio of them), then NATIVE columns:
                      lip_<form>_mean, lip_<form>_max   lip movement error, mean and largest of 20 lip landmarks, mean
                                         over frames; forms LIP_FORMS: a released (frame 0 moved to the template, for
-                                        ECM's own systems alone; every frame aligned on landmarks), b no alignment,
+                                        ECM's own meshes alone; every frame aligned on landmarks), b no alignment,
                                         c as a without that move, d rigid on the upper face
                      lip_content        form b after the clip mean of every point is taken from both sides
                      mouth_height, mouth_width   mean |difference| of lip-to-lip and corner-to-corner distance
@@ -55,6 +55,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from lib import claims
 from lib.data import cremad
 from lib.experiments import measures
 from lib.experiments.draw import Draw, corpus
@@ -110,6 +111,7 @@ LEVELS = tuple(np.linspace(0, 1, 9).tolist())
 CREMAD = ("neutral", "happy", "angry", "sad", "disgusted", "fearful")
 CLASS_WEIGHTS = {"neutral": 1, "happy": 1, "sad": 10, "surprised": 0, "fearful": 12, "disgusted": 8, "angry": 10}
 PICTURES = 10                    # frames that the paper's protocol classifies
+SHIFTED = ("ecm", "control/random-init", "control/shuffled-audio")   # ECM's network made the mesh, trained or not
 EDGE = 10                        # frames around an edited span that do not count as outside
 LANDMARKS = 68
 MOUTH_POINTS = LipPoints(lips=tuple(range(48, 68)), corners=(48, 54), brows=(17, 26), inner_brows=(21, 22),
@@ -238,7 +240,7 @@ def score(data: Draw, clip: int, coefficients: np.ndarray, name: str) -> dict[st
     numbers["upper_mm"] = float(np.linalg.norm(pred[:, upper] - exact[:, upper], axis=-1).mean())
     numbers["upper_jerk_ratio"] = jerk_ratio(pred[:, upper], exact[:, upper])
     return (numbers | _intensity(data, clip, coefficients)
-            | lip_scores(data, clip, pred, exact, shifted=name.startswith("ecm")))
+            | lip_scores(data, clip, pred, exact, shifted=name.startswith(SHIFTED)))
 
 
 def _standard(data: Draw, clip: int, coefficients: np.ndarray, pred: np.ndarray, true: np.ndarray) -> dict[str, float]:
@@ -708,16 +710,17 @@ def crowd() -> pd.DataFrame:
                          "rated": votes.acted_intensity}).reset_index(drop=True)
 
 
-PRINTED = {"param_fixer": 186, "param_predictor": 256}
+PRINTED = {"param_fixer": "augment_input", "param_predictor": "audio2flame_input"}      # part: column of ecm-24
 
 
 def architecture() -> pd.DataFrame:
     """Weights and input widths of every part in both profiles beside the printed widths."""
-    rows = []
+    rows, printed = [], claims.by_id(claims.load(), "ecm-24").entry["paper_values"]["a"]
     for profile, sizes in (("paper", ecm.PAPER), ("code", ecm.CODE)):
         model = ecm.ECM(replace(sizes, extractor=None))
         first = {"param_fixer": model.param_fixer.convs[0].in_channels,
                  "param_predictor": model.param_predictor.convs[0].in_channels}
         rows += [{"profile": profile, "part": name, "weights": count, "inputs": first.get(name, np.nan),
-                  "printed": PRINTED.get(name, np.nan)} for name, count in ecm.parameter_count(model).items()]
+                  "printed": printed.get(PRINTED.get(name), np.nan)}
+                 for name, count in ecm.parameter_count(model).items()]
     return pd.DataFrame(rows)
