@@ -215,3 +215,10 @@ def test_gathering_joins_seeds_and_names_assets_that_are_not_here(monkeypatch):
     assert found.absent == {"facegood": "no recordings here", "timings": evidence.NOT_TIMED}
     untimed = evidence.speed(replace(found, timings=None), claims.by_id(ALL, "emoface-08"))
     assert untimed[1].missing == evidence.NOT_TIMED
+
+
+def test_a_network_that_has_not_learned_is_evidence_of_nothing():
+    still = results(scores=scores({"emoface": 0.10}))                        # as wrong as a face that never moves
+    for number in (1, 10, 14, 20, 23):
+        found = verdict(number, still)
+        assert all("not learned" in c.reason for c in found.columns if c.role == "claim" and c.column != "coverage")

@@ -36,7 +36,7 @@ CODE = (*systems.CODE, "lib.experiments.eavanet")
 
 SIZES = {
     "smoke": Size(components=24, width=16, batch=4, window=24, epochs=3, learning_rate=2e-3),
-    "laptop": Size(components=64, width=48, batch=16, window=50, epochs=100, learning_rate=1.5e-3),
+    "laptop": Size(components=64, width=48, batch=16, window=50, epochs=80, learning_rate=2e-3),
     "paper": Size(components=256, width=256, batch=1, window=50, epochs=200, learning_rate=1e-4),
 }
 

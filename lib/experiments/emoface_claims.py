@@ -151,12 +151,17 @@ def claimed(d: pd.DataFrame, direction: str) -> pd.DataFrame:
     return negative(d) if direction == "a>b" else d
 
 
+def learned(results: Results, metric: str = "mae_mouth", system: str = "emoface") -> tuple[float, float] | None:
+    """Interval of a system's skill on unseen clips: what a network that has not learned does is evidence of nothing."""
+    return skill_interval(results, system, metric, "unseen")
+
+
 def mae(results: Results, claim: Claim, column: str, a: str, b: str, **options) -> Evidence:
     """Evidence from the error of controllers in one column of Tables 2 and 4."""
     metric = COLUMNS[column]
     return Evidence(column, claimed(advantage(results.scores, a, b, metric, "unseen"), claim.direction[column]),
                     skill_b=mean_skill(results.scores, b, metric, "unseen"),
-                    skill_interval=skill_interval(results, a, metric, "unseen"), **options)
+                    skill_interval=learned(results, metric, a), **options)
 
 
 def readings(results: Results, claim: Claim, a: str, b: str) -> list[Evidence]:
@@ -191,7 +196,7 @@ def pretraining(results: Results, claim: Claim) -> list[Evidence]:
     contrast = is_above("the mouth loses more than the eyes", _contrast(results, a, b))
     return [*(mae(results, claim, column, a, b, checks=(contrast,)) for column in COLUMNS),
             Evidence("sync", synced(results, a, b), role="extra", direction="a>b", delta_key="sync_margin",
-                     note="share of the oracle's margin")]
+                     skill_interval=learned(results), note="share of the oracle's margin")]
 
 
 def _contrast(results: Results, a: str, b: str) -> pd.DataFrame:
@@ -240,10 +245,10 @@ def quiet_passages(results: Results) -> list[Evidence]:
     extra = gain("mae_quiet", a, fc).assign(value=lambda t: t.value - gain("mae_loud", a, fc).value)
     return [
         Evidence("quiet_mouth", gain("mae_quiet", a, lstm),
-                 skill_interval=skill_interval(results, a, "mae_mouth", "unseen"),
+                 skill_interval=learned(results),
                  checks=(is_above("the LSTM beats the fully connected decoder", gain("mae_quiet", lstm, fc)),
                          is_above("more so than in the same words spoken aloud", extra))),
-        Evidence("quiet_amplitude", log_gap(table, "amplitude_quiet", a, lstm),
+        Evidence("quiet_amplitude", log_gap(table, "amplitude_quiet", a, lstm), skill_interval=learned(results),
                  checks=(is_above("the LSTM moves more than the fully connected decoder",
                                   log_gap(table, "amplitude_quiet", lstm, fc)),)),
     ]
@@ -253,12 +258,11 @@ def positions(results: Results, claim: Claim) -> list[Evidence]:
     """emoface-07, profile of the paper; in that of the released code the encoding is a constant."""
     a, b = "emoface", "emoface/no-pe"
     longer = in_skill(results, gap(results.long_clips, "mae_full", b, a), "mae_full")
-    learned = skill_interval(results, a, "mae_mouth", "unseen")
     times = results.long_clips.frames.median() / results.train_frames
     return [*(mae(results, claim, column, a, b) for column in COLUMNS),
             Evidence("fast_mouth", in_skill(results, gap(unseen(results.scores), "fast_mouth", b, a), "mae_mouth"),
-                     skill_interval=learned, note="in the room of the mouth's error over all frames"),
-            Evidence("long_full", longer, skill_interval=skill_interval(results, a, "mae_full", "unseen"),
+                     skill_interval=learned(results), note="in the room of the mouth's error over all frames"),
+            Evidence("long_full", longer, skill_interval=learned(results, "mae_full"),
                      checks=(Check("clips of three times the training length", bool(times >= 3),
                                    detail=f"median {times:.1f} times"),))]
 
@@ -298,8 +302,9 @@ def without_past(results: Results) -> list[Evidence]:
     few = is_below("no gain from frames before the last five", in_skill(results, further, "mae_full"), 0.02)
     rows = unseen(results.scores)
     return [Evidence("full", advantage(results.scores, a, b, "mae_full", "unseen"), checks=(few,),
-                     skill_interval=skill_interval(results, a, "mae_full", "unseen")),
-            Evidence("jerk_deviation", gap(rows.assign(off=deviation(rows.jerk)), "off", b, a))]
+                     skill_interval=learned(results, "mae_full")),
+            Evidence("jerk_deviation", gap(rows.assign(off=deviation(rows.jerk)), "off", b, a),
+                     skill_interval=learned(results))]
 
 
 def smoothing(results: Results) -> list[Evidence]:
@@ -308,9 +313,10 @@ def smoothing(results: Results) -> list[Evidence]:
     opened = values(rows.closure_smooth_mm - rows.closure_mm)
     full = values(rows.mae_full - rows.mae_full_smooth)
     return [Evidence("jerk_deviation", values(deviation(rows.jerk) - deviation(rows.jerk_smooth)),
+                     skill_interval=learned(results),
                      checks=(is_below(f"closures open by less than {CLOSURE_MM:g} mm", opened.dropna(), CLOSURE_MM),)),
             Evidence("full", in_skill(results, full, "mae_full"),
-                     skill_interval=skill_interval(results, "emoface", "mae_full", "unseen"))]
+                     skill_interval=learned(results, "mae_full"))]
 
 
 # Viewers and lips -----------------------------------------------------------------------------------------------------
@@ -322,14 +328,15 @@ def viewers(results: Results, claim: Claim, rival: str) -> list[Evidence]:
     recognised = gap(results.judged, "judge", a, rival)
     return [
         *printed.compared_means(claim),
-        Evidence("recognition", recognised, role="proxy", delta_key="emotion_accuracy", note="proxy: share of judges"),
+        Evidence("recognition", recognised, role="proxy", delta_key="emotion_accuracy",
+                 skill_interval=learned(results, "upper_mm"), note="proxy: share of judges"),
         Evidence("naturalness", advantage(results.scores, a, rival, "upper_mm", "unseen"), kind="diff", role="proxy",
-                 delta_key="skill", skill_interval=skill_interval(results, a, "upper_mm", "unseen"),
+                 delta_key="skill", skill_interval=learned(results, "upper_mm"),
                  note="proxy: upper face in skill"),
         Evidence("lip_sync", synced(results, a, rival), kind="diff", role="proxy", delta_key="sync_margin",
-                 note="proxy: sync in shares of the oracle's"),
+                 skill_interval=learned(results), note="proxy: sync in shares of the oracle's"),
         Evidence("jerk", gap(rows.assign(off=deviation(rows.jerk)), "off", rival, a), role="extra", direction="a<b",
-                 delta_key="jerk_ratio", note="distance of jerk from the truth's"),
+                 delta_key="jerk_ratio", skill_interval=learned(results), note="distance of jerk from the truth's"),
     ]
 
 
@@ -340,12 +347,14 @@ def against_truth(results: Results, claim: Claim) -> list[Evidence]:
     return [
         *printed.compared_means(claim),
         Evidence("recognition", gap(results.judged, "judge", "emoface", "truth"), role="proxy", kind="approx",
-                 delta_key="emotion_accuracy", note="proxy: share of judges"),
+                 delta_key="emotion_accuracy", skill_interval=learned(results, "upper_mm"),
+                 note="proxy: share of judges"),
         Evidence("naturalness", seed_table(rate["emoface~blink=paper"] - rate["truth"]), role="proxy", kind="approx",
                  delta_key="blink_rate", note="proxy: log ratio of blink rates",
                  checks=(is_above("outside the margin without the controller", without, 0.10),)),
         Evidence("lip_sync", negative(synced(results, "emoface", "control/oracle")), role="proxy", kind="diff",
-                 delta_key="sync_margin", note="proxy: sync in shares of the oracle's"),
+                 delta_key="sync_margin", skill_interval=learned(results),
+                 note="proxy: sync in shares of the oracle's"),
     ]
 
 
@@ -356,11 +365,13 @@ def lips(results: Results) -> list[Evidence]:
                        log_gap(rows, "lip_amplitude", "emotalk", b))
     means = rows.groupby(["system", "seed"]).closure_mm.mean()
     space = means["control/shuffled-audio"] - means["control/oracle"]
-    amplitude = Evidence("lip_amplitude", log_gap(rows, "lip_amplitude", a, b), checks=(follows,))
+    amplitude = Evidence("lip_amplitude", log_gap(rows, "lip_amplitude", a, b), skill_interval=learned(results),
+                         checks=(follows,))
     if not (space > 0).all():
         return [amplitude, Evidence("closure", missing="the wrong sound closes the lips as well as the right one does")]
     d = gap(rows, "closure_mm", b, a)
     return [amplitude, Evidence("closure", d.assign(value=d.value / d.seed.map(space)),
+                                skill_interval=learned(results),
                                 note="in the room between another clip's sound and the floor")]
 
 
@@ -375,10 +386,10 @@ def told_or_heard(results: Results) -> list[Evidence]:
     right = right.reindex(d.index) == 1
     wrong, fine = values(d[~right]), values(d[right])
     apart = is_below("no gap where the guess is right", fine, 0.02)
-    learned = skill_interval(results, "emoface", "mae_full", "unseen")
+    skilled = learned(results, "mae_full")
     seeds = set(wrong.seed) == set(results.seeds)
-    return [Evidence("full", values(d), skill_interval=learned, checks=(apart,)),
-            Evidence("full_when_wrong", wrong, skill_interval=learned) if seeds else
+    return [Evidence("full", values(d), skill_interval=skilled, checks=(apart,)),
+            Evidence("full_when_wrong", wrong, skill_interval=skilled) if seeds else
             Evidence("full_when_wrong", missing="no wrong guess in some seed"),
             Evidence("full, EmoTalk", advantage(results.scores, "emoface", "emotalk", "mae_full", "unseen"),
                      role="extra", direction="a<b", delta_key="rig_mae", note="another architecture, too"),
@@ -396,10 +407,11 @@ def label_control(results: Results) -> list[Evidence]:
     conflict = table[table.conflict.astype(bool)]
     mine = table[table.system == "emoface"].set_index(CLIP)
     strength = values(-np.log(mine.amplitude.dropna().clip(lower=0.01)))
-    return [*(Evidence(name, over_random(column, table),
+    skilled = learned(results, "upper_mm")
+    return [*(Evidence(name, over_random(column, table), skill_interval=skilled,
                        checks=(is_above("also against the voice", over_random(column, conflict)),))
               for name, column in {"swap_skill": "swap_skill", "accuracy": "judge"}.items()),
-            Evidence("amplitude", strength, kind="threshold", threshold=0.0,
+            Evidence("amplitude", strength, kind="threshold", threshold=0.0, skill_interval=skilled,
                      note="log of the exact amplitude over the output's: above 0 is weaker than captured")]
 
 
@@ -438,8 +450,9 @@ def blink_sampler(results: Results) -> list[Evidence]:
                        np.log(10)),
               is_below("with it the rate is right within 10 %", seed_table(wrong[on]), 0.10))
     distances = (ks[off] - ks[on]).dropna()
-    return [Evidence("blink_error", seed_table(wrong[off] - wrong[on]), checks=checks),
-            Evidence("ks", seed_table(distances), note="waits of clips of equal length, whole ones only")
+    return [Evidence("blink_error", seed_table(wrong[off] - wrong[on]), checks=checks,
+                     skill_interval=learned(results, "mae_full")),
+            Evidence("ks", seed_table(distances), skill_interval=learned(results, "mae_full"), note="waits of clips of equal length, whole ones only")
             if len(distances) == len(results.seeds) else Evidence("ks", missing="too few blinks in the truth")]
 
 
@@ -535,7 +548,7 @@ def corpus(results: Results) -> list[Evidence]:
                 Check("at least 95 % of the phonemes in every emotion", bool(least.min() >= 0.95),
                       detail=f"least {least.min():.0%} ({least.idxmin()}); the generated corpus, not the paper's"),)),
             Evidence("lr_correlation", gap(unseen(results.symmetry), "lr_correlation", "emoface", "truth"),
-                     kind="approx", note="output less truth")]
+                     kind="approx", skill_interval=learned(results, "mae_full"), note="output less truth")]
 
 
 def evidence(results: Results, claims: Sequence[Claim]) -> dict[str, list[Evidence]]:

@@ -184,7 +184,7 @@ def train_codetalker(
     seed_everything(course.data.seed, 2)       # so that a run killed between the stages ends like one that was not
     model = codetalker.CodeTalker(codetalker.Config(
         stage1=sizes, width=width, subjects=course.condition_width, period=round(course.data.fps),
-        audio_width=course.data.audio_width, layers=3))
+        audio_width=course.data.audio_width, layers=2))
     model.autoencoder.load_state_dict(motion.state_dict())
 
     def losses(batch: Batch) -> dict[str, Tensor]:
