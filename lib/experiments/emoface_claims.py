@@ -452,7 +452,8 @@ def blink_sampler(results: Results) -> list[Evidence]:
     distances = (ks[off] - ks[on]).dropna()
     return [Evidence("blink_error", seed_table(wrong[off] - wrong[on]), checks=checks,
                      skill_interval=learned(results, "mae_full")),
-            Evidence("ks", seed_table(distances), skill_interval=learned(results, "mae_full"), note="waits of clips of equal length, whole ones only")
+            Evidence("ks", seed_table(distances), skill_interval=learned(results, "mae_full"),
+                     note="waits of clips of equal length, whole ones only")
             if len(distances) == len(results.seeds) else Evidence("ks", missing="too few blinks in the truth")]
 
 
