@@ -63,14 +63,16 @@ class Animator(Protocol):
         ...
 
 
+ANIMATORS = {"eavanet": "lib.experiments.eavanet:animator", "ecm": "lib.experiments.ecm_animator:animator",
+             "emoface": "lib.experiments.emoface_animator:animator"}
+
+
 def load(system: str, scale: str, seed: int = 0) -> Animator:
-    """The animator of a system by name ("eavanet"), or of any "module:function" called with scale and seed."""
-    if system == "eavanet":
-        from lib.experiments.eavanet import animator
-        return animator(scale, seed)
-    module, colon, function = system.partition(":")
+    """The animator of a system of `ANIMATORS`, or of any "module:function" called with scale and seed."""
+    module, colon, function = ANIMATORS.get(system, system).partition(":")
     if not colon:
-        raise InputError(f'system {system!r}: expected "eavanet", or "module:function" that returns an animator')
+        known = ", ".join(ANIMATORS)
+        raise InputError(f'system {system!r}: expected {known}, or "module:function" that returns an animator')
     return getattr(importlib.import_module(module), function)(scale, seed)
 
 

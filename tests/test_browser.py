@@ -78,7 +78,7 @@ def prepared_notebook(folder: Path) -> Path:
     from papermill.parameterize import parameterize_notebook
 
     notebook = load_notebook_node(str(NOTEBOOKS / "07_playground.ipynb"))
-    given = {"scale": "smoke", "system": "player_stand_in:puppet_in_sandbox"}
+    given = {"scale": "smoke", "system": "player_stand_in:puppet_in_sandbox", "others": []}
     copy = folder / "07_playground.ipynb"
     nbformat.write(parameterize_notebook(notebook, given), copy)
     return copy

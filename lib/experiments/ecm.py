@@ -580,6 +580,12 @@ def asked(emotion: str, intensity: float) -> ecm.Command:
     return ecm.command(COMMON.index(emotion), 1.0 if emotion == NEUTRAL else float(intensity))
 
 
+def asked_per_frame(emotion: str, intensity: np.ndarray) -> ecm.Command:
+    """Command for one emotion whose intensity (T,) changes from frame to frame."""
+    given = torch.as_tensor(np.asarray(intensity), dtype=torch.float32)[None]
+    return ecm.command(torch.full(given.shape, COMMON.index(emotion)), given)
+
+
 @lru_cache(maxsize=64)
 def train(scale: str, seed: int, name: str, progress: bool = True) -> Trained:
     """The named system of a seed, trained or taken from the cache."""

@@ -31,10 +31,12 @@ class EcmAnimator:
         rows = self.data.rows("unseen").drop_duplicates("emotion")
         return [(row.clip, corpus(self.data.scale)[row.position].audio) for row in rows.itertuples(index=False)]
 
-    def animate(self, audio: np.ndarray, emotion: str, alpha: float, speaker: str | None = None) -> np.ndarray:
+    def animate(
+        self, audio: np.ndarray, emotion: str, alpha: float | np.ndarray, speaker: str | None = None
+    ) -> np.ndarray:
         """Vertices (T, V, 3) in millimetres for a waveform (N,) at 16 kHz, on the face of one of `speakers`.
 
-        Raises InputError for an unknown emotion or speaker.
+        `alpha` is one intensity, or one per frame (T,). Raises InputError for an unknown emotion or speaker.
         """
         if speaker not in (None, *self.speakers) or emotion not in self.emotions:
             raise InputError(f"speaker {speaker!r} or emotion {emotion!r} is unknown; speakers are "
@@ -42,7 +44,8 @@ class EcmAnimator:
         face = template(self.actors[speaker or self.speakers[0]])
         sound = np.asarray(audio, np.float32).tobytes()
         said = self.trained.speech(_heard(self.data.scale, sound, ecm.window_of(self.trained.system)))
-        motion = self.trained.face(said, face, ecm.asked(emotion, alpha), self.formula)
+        command = ecm.asked(emotion, alpha) if np.ndim(alpha) == 0 else ecm.asked_per_frame(emotion, alpha)
+        motion = self.trained.face(said, face, command, self.formula)
         return self.data.basis.decode(motion) + face
 
 

@@ -42,11 +42,15 @@ class EmoFaceAnimator:
         if speaker not in (None, *self.speakers) or emotion not in self.emotions:
             raise InputError(f"speaker {speaker!r} or emotion {emotion!r} is unknown; speakers are "
                              f"{', '.join(self.speakers)}, emotions {', '.join(self.emotions)}")
-        curves = self.trained.curves(self._features(audio), mixture(emotion, alpha))
-        if self.eyes_added:
-            curves = eyes.finish(curves, np.random.default_rng(self.data.seed), eyes.PAPER, self.fps)
-        rig = np.clip(from_metahuman(curves), 0, 1)
+        rig = np.clip(from_metahuman(self.curves(audio, emotion, alpha)), 0, 1)
         return head().vertices(rig, actor(self.actors[speaker or self.speakers[0]]).identity)
+
+    def curves(self, audio: np.ndarray, emotion: str, alpha: float = 1.0) -> np.ndarray:
+        """The 174 controllers (T, 174) behind `animate`, in the order of lib.face.rig.METAHUMAN."""
+        found = self.trained.curves(self._features(audio), mixture(emotion, alpha))
+        if self.eyes_added:
+            found = eyes.finish(found, np.random.default_rng(self.data.seed), eyes.PAPER, self.fps)
+        return found
 
     def _features(self, audio: np.ndarray) -> np.ndarray:
         return _heard(self.data.scale, np.asarray(audio, np.float32).tobytes(), self.fps)
