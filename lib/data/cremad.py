@@ -13,7 +13,7 @@ from typing import Any
 
 from lib import audio
 from lib.data.clip import Clip
-from lib.data.sequence import Clips, folder_of, sounds
+from lib.data.sequence import Clips, folder_of, labelled
 from lib.errors import InputError, explain
 from lib.paths import find_asset
 
@@ -49,7 +49,7 @@ def clips(folder: Path | str | None = None) -> Clips:
     """
     whole = "cremad" if find_asset("cremad") else "cremad_ratings"
     folder = folder_of(whole, folder)
-    return Clips([_labels(path) for path in sounds(folder, "CREMA-D")], _read)
+    return Clips(labelled(folder, "CREMA-D", parse), _read)
 
 
 def parse(stem: str) -> dict[str, Any]:
@@ -61,13 +61,6 @@ def parse(stem: str) -> dict[str, Any]:
     actor, sentence, label, level = found.groups()
     return {"id": f"cremad-{stem}", "stem": stem, "actor": int(actor), "sentence": sentence, "label": label,
             "emotion": LABELS[label], "level": level, "intensity": 0.0 if label == "NEU" else LEVELS[level]}
-
-
-def _labels(path: Path) -> dict[str, Any]:
-    try:
-        return {**parse(path.stem), "path": path}
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
 
 
 def _read(row: dict[str, Any]) -> Clip:

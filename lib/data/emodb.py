@@ -10,7 +10,7 @@ from typing import Any
 
 from lib import audio
 from lib.data.clip import Clip
-from lib.data.sequence import Clips, folder_of, sounds
+from lib.data.sequence import Clips, folder_of, labelled
 from lib.errors import InputError
 
 LABELS = {"W": "anger", "L": "boredom", "E": "disgust", "A": "fear", "F": "happiness", "T": "sadness", "N": "neutral"}
@@ -27,7 +27,7 @@ def clips(folder: Path | str | None = None) -> Clips:
     whose name does not follow the scheme.
     """
     folder = folder_of("emodb_4emotions", folder)
-    return Clips([_labels(path) for path in sounds(folder, "Berlin EmoDB")], _read)
+    return Clips(labelled(folder, "Berlin EmoDB", parse), _read)
 
 
 def parse(stem: str) -> dict[str, Any]:
@@ -38,13 +38,6 @@ def parse(stem: str) -> dict[str, Any]:
     label = LABELS[match[3]]
     return {"id": f"emodb-{stem}", "speaker": match[1], "sex": "male" if match[1] in MEN else "female", "label": label,
             "emotion": STUDY_NAMES[label], "sentence": match[2], "take": match[4]}
-
-
-def _labels(path: Path) -> dict[str, Any]:
-    try:
-        return {**parse(path.stem), "path": path}
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
 
 
 def _read(row: dict[str, Any]) -> Clip:

@@ -10,7 +10,7 @@ from typing import Any
 
 from lib import audio
 from lib.data.clip import Clip
-from lib.data.sequence import Clips, folder_of, sounds
+from lib.data.sequence import Clips, folder_of, labelled
 from lib.errors import InputError
 
 LABELS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")          # codes 01..08
@@ -26,7 +26,7 @@ def clips(folder: Path | str | None = None) -> Clips:
     naming a file whose name does not follow the scheme.
     """
     folder = folder_of("ravdess_speech", folder)
-    return Clips([_labels(path) for path in sounds(folder, "RAVDESS speech")], _read)
+    return Clips(labelled(folder, "RAVDESS speech", parse), _read)
 
 
 def parse(stem: str) -> dict[str, Any]:
@@ -42,13 +42,6 @@ def parse(stem: str) -> dict[str, Any]:
     return {"id": f"ravdess-{stem}", "actor": actor, "sex": "male" if actor % 2 else "female", "label": label,
             "emotion": STUDY_NAMES.get(label, label), "intensity": 0.0 if emotion == 1 else strength / 2,
             "statement": statement, "repetition": repetition}
-
-
-def _labels(path: Path) -> dict[str, Any]:
-    try:
-        return {**parse(path.stem), "path": path}
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
 
 
 def _read(row: dict[str, Any]) -> Clip:

@@ -67,3 +67,14 @@ def sounds(folder: Path, corpus: str, pattern: str = "**/*") -> list[Path]:
     if not found:
         raise InputError(f"{folder}: no {' or '.join(SOUNDS)} files; expected {corpus} (layout: data_manifest.yaml)")
     return found
+
+
+def labelled(folder: Path, corpus: str, parse: Callable[[str], dict[str, Any]]) -> list[dict[str, Any]]:
+    """What `parse` reads from the stem of every sound file below `folder`, and its "path"; errors name the file."""
+    rows = []
+    for path in sounds(folder, corpus):
+        try:
+            rows.append({**parse(path.stem), "path": path})
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+    return rows
