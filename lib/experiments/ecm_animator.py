@@ -4,32 +4,22 @@ from functools import lru_cache
 
 import numpy as np
 
-from lib.errors import InputError
 from lib.experiments import ecm
-from lib.experiments.draw import corpus, frames_of, template
+from lib.experiments.animator import PuppetAnimator
+from lib.experiments.draw import frames_of, template
 from lib.labels import COMMON
 
 
-class EcmAnimator:
+class EcmAnimator(PuppetAnimator):
     """The trained ECM of a seed; `formula` turns a request into priors (lib/models/ecm.py), None: as its profile does.
 
     Intensities beyond 1 are allowed: the released demonstrations go up to 4.
     """
 
-    fps = ecm.FPS
-
     def __init__(self, scale: str, seed: int, name: str = "ecm", formula: str | None = None):
-        self.trained, self.data, self.formula = ecm.train(scale, seed, name), ecm.material(scale, seed).data, formula
-        self.topology = self.data.topology
-        self.emotions = tuple(e for e in COMMON if e in set(self.data.table.emotion))
-        self.actors = {f"actor {number}": int(number) for number in sorted(self.data.rows("unseen").actor.unique())}
-        self.speakers = tuple(self.actors)
-
-    @property
-    def clips(self) -> list[tuple[str, np.ndarray]]:
-        """Name and sound (N,) of one unseen clip of every emotion."""
-        rows = self.data.rows("unseen").drop_duplicates("emotion")
-        return [(row.clip, corpus(self.data.scale)[row.position].audio) for row in rows.itertuples(index=False)]
+        self.trained, self.formula = ecm.train(scale, seed, name), formula
+        data = ecm.material(scale, seed).data
+        super().__init__(data, [e for e in COMMON if e in set(data.table.emotion)])
 
     def animate(
         self, audio: np.ndarray, emotion: str, alpha: float | np.ndarray, speaker: str | None = None
@@ -38,10 +28,7 @@ class EcmAnimator:
 
         `alpha` is one intensity, or one per frame (T,). Raises InputError for an unknown emotion or speaker.
         """
-        if speaker not in (None, *self.speakers) or emotion not in self.emotions:
-            raise InputError(f"speaker {speaker!r} or emotion {emotion!r} is unknown; speakers are "
-                             f"{', '.join(self.speakers)}, emotions {', '.join(self.emotions)}")
-        face = template(self.actors[speaker or self.speakers[0]])
+        face = template(self.actor_for(emotion, speaker))
         sound = np.asarray(audio, np.float32).tobytes()
         said = self.trained.speech(_heard(self.data.scale, sound, ecm.window_of(self.trained.system)))
         command = ecm.asked(emotion, alpha) if np.ndim(alpha) == 0 else ecm.asked_per_frame(emotion, alpha)

@@ -4,32 +4,22 @@ from functools import lru_cache
 
 import numpy as np
 
-from lib.errors import InputError
 from lib.experiments import emoface
-from lib.experiments.draw import corpus, foundation, frames_of, to_video_rate
+from lib.experiments.animator import PuppetAnimator
+from lib.experiments.draw import foundation, frames_of, to_video_rate
 from lib.face import eyes
 from lib.face.rig import from_metahuman
 
 
-class EmoFaceAnimator:
+class EmoFaceAnimator(PuppetAnimator):
     """The trained EmoFace of a seed; `eyes_added` finishes its curves as published: smoothed, with blinks and gaze.
 
     An intensity mixes the labels of neutral and of the emotion, alpha of the latter: the paper knows labels alone.
     """
 
-    emotions = emoface.EMOTIONS
-
     def __init__(self, scale: str, seed: int, name: str = "emoface", *, eyes_added: bool = True):
-        self.trained, self.data = emoface.train(scale, seed, name), emoface.material(scale, seed)
-        self.fps, self.topology, self.eyes_added = self.data.fps, self.data.topology, eyes_added
-        self.actors = {f"actor {number}": int(number) for number in sorted(self.data.rows("unseen").actor.unique())}
-        self.speakers = tuple(self.actors)
-
-    @property
-    def clips(self) -> list[tuple[str, np.ndarray]]:
-        """Name and sound (N,) of one unseen clip of every emotion."""
-        rows = self.data.rows("unseen").drop_duplicates("emotion")
-        return [(row.clip, corpus(self.data.scale)[row.position].audio) for row in rows.itertuples(index=False)]
+        self.trained, self.eyes_added = emoface.train(scale, seed, name), eyes_added
+        super().__init__(emoface.material(scale, seed), emoface.EMOTIONS)
 
     def animate(self, audio: np.ndarray, emotion: str, alpha: float, speaker: str | None = None) -> np.ndarray:
         """Vertices (T, V, 3) in millimetres for a waveform (N,) at 16 kHz, on the face of one of `speakers`.
@@ -39,11 +29,9 @@ class EmoFaceAnimator:
         from lib.puppet.actors import actor
         from lib.puppet.head import head
 
-        if speaker not in (None, *self.speakers) or emotion not in self.emotions:
-            raise InputError(f"speaker {speaker!r} or emotion {emotion!r} is unknown; speakers are "
-                             f"{', '.join(self.speakers)}, emotions {', '.join(self.emotions)}")
+        identity = actor(self.actor_for(emotion, speaker)).identity
         rig = np.clip(from_metahuman(self.curves(audio, emotion, alpha)), 0, 1)
-        return head().vertices(rig, actor(self.actors[speaker or self.speakers[0]]).identity)
+        return head().vertices(rig, identity)
 
     def curves(self, audio: np.ndarray, emotion: str, alpha: float = 1.0) -> np.ndarray:
         """The 174 controllers (T, 174) behind `animate`, in the order of lib.face.rig.METAHUMAN."""
