@@ -55,10 +55,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("scale", nargs="?", default="laptop", choices=["smoke", "laptop", "paper"])
     parser.add_argument("--seeds", type=int, nargs="+", help="replications (default: those of the Snakefile)")
     parser.add_argument("--cores", type=int, default=2)
-    parser.add_argument("extra", nargs="*", help="after --: options for Snakemake")
-    chosen = parser.parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    cut = given.index("--") if "--" in given else len(given)
+    chosen = parser.parse_args(given[:cut])
     try:
-        return run(chosen.scale, chosen.seeds, chosen.cores, chosen.extra)
+        return run(chosen.scale, chosen.seeds, chosen.cores, given[cut + 1 :])
     except StudyError as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 1

@@ -170,6 +170,14 @@ def test_a_second_run_of_the_study_is_refused_while_the_first_holds_the_lock(tmp
     workflow.take_lock(tmp_path / "lock").close()
 
 
+def test_what_stands_behind_two_dashes_goes_to_snakemake_unchanged(monkeypatch):
+    seen = []
+    monkeypatch.setattr(workflow, "run", lambda *given: seen.append(given) or 0)
+    workflow.main(["laptop", "--cores", "1", "--", "--profile", "profiles/slurm"])
+    workflow.main(["smoke"])
+    assert seen == [("laptop", None, 1, ["--profile", "profiles/slurm"]), ("smoke", None, 2, [])]
+
+
 def test_a_file_written_aside_appears_whole_or_not_at_all(tmp_path):
     target = tmp_path / "result.csv"
     with pytest.raises(RuntimeError), write_aside(target) as aside:
