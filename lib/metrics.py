@@ -42,7 +42,11 @@ def as_array(values) -> np.ndarray:
 
 def validate(pred, truth, axes: int = 3) -> tuple[np.ndarray, np.ndarray]:
     """Both arrays as float64; InputError unless shapes are equal, `axes`-dimensional, non-empty and finite."""
-    pred, truth = as_array(pred), as_array(truth)
+    return check(as_array(pred), as_array(truth), axes)
+
+
+def check(pred: np.ndarray, truth: np.ndarray, axes: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """Both arrays as they are, if they fit together; InputError otherwise, as `validate`."""
     if truth.ndim != axes or pred.ndim != axes:
         raise InputError(f"metric: expected {axes} axes (frames first), got shapes {pred.shape} and {truth.shape}")
     if len(pred) != len(truth):
@@ -52,9 +56,14 @@ def validate(pred, truth, axes: int = 3) -> tuple[np.ndarray, np.ndarray]:
         raise InputError(f"metric: shapes {pred.shape} and {truth.shape} differ; use one topology for both")
     if truth.size == 0:
         raise InputError(f"metric: empty input of shape {truth.shape}")
-    if not (np.isfinite(pred).all() and np.isfinite(truth).all()):
+    if not (_finite(pred) and _finite(truth)):
         raise InputError("metric: input contains NaN or infinite values")
     return pred, truth
+
+
+def _finite(values: np.ndarray) -> bool:
+    # a sum needs no array of its own; only where it is not finite (also by overflow) every value is looked at
+    return bool(np.isfinite(values.sum()) or np.isfinite(values).all())
 
 
 def region_indices(region, n_points: int) -> np.ndarray:
@@ -118,8 +127,7 @@ def motion_spread(vertices, template, region, *, squared: bool = True) -> np.nda
     if vertices.ndim != 3 or template.shape != vertices.shape[1:]:
         raise InputError(f"metric: template {template.shape} does not fit vertices {vertices.shape}")
     region = region_indices(region, vertices.shape[1])
-    motion = _squared_length(vertices[:, region] - template[region])
-    return (motion if squared else np.sqrt(motion)).std(0)
+    return _spreads(vertices, template, region)[0 if squared else 1]
 
 
 def upper_face_dynamics(pred, truth, template, upper, *, form: str = "signed", squared: bool = True) -> float:
@@ -443,21 +451,24 @@ def evaluate(pred, truth, template, regions: Mapping[str, np.ndarray], mm_per_un
 
     Keys without "_mm" are in the convention of the BIWI tables: mesh units (mm / mm_per_unit), squared. Keys with "_mm"
     are un-squared millimetres, means over frames. `regions` needs "lips" and "upper_face". `landmarks` (68,) vertex
-    indices add LMD and lip shape. fdd_static is the FDD of the template that never moves.
+    indices add LMD and lip shape. fdd_static is the FDD of the template that never moves, upper_mm the mean distance of
+    the upper face.
     """
-    pred, truth = validate(pred, truth)
-    template = as_array(template)
+    pred, truth = check(np.asarray(pred), np.asarray(truth))
+    template = np.asarray(template)
     if mm_per_unit <= 0:
         raise InputError(f"metric: mm_per_unit must be positive, got {mm_per_unit}")
     lips, upper = (_region(regions, name) for name in ("lips", "upper_face"))
-    squared = {"vertex_error": vertex_error(pred, truth).mean(),
-               "vertex_error_coordinate": vertex_error(pred, truth, form="coordinate").mean(),
-               "lve": lip_vertex_error(pred, truth, lips, squared=True).mean(),
-               **_dynamics_forms(pred, truth, template, upper, squared=True)}
-    millimetres = {"vertex_error": vertex_error(pred, truth, form="distance").mean(),
-                   "lve": lip_vertex_error(pred, truth, lips).mean(),
+    # Passes over (T, V, 3) are what measuring costs: differences are taken once, in the type of the input, distances
+    # kept in float64. In float32 a difference of coordinates is exact to 1e-5 mm.
+    error = _squared_length(pred - truth).astype(np.float64)
+    lip_error, distance = error[:, lips].max(-1), np.sqrt(error)
+    spreads = [_spreads(x, template, upper) for x in (pred, truth)]
+    squared = {"vertex_error": error.mean(), "vertex_error_coordinate": error.mean() / 3, "lve": lip_error.mean(),
+               **_dynamics_forms(*(spread[0] for spread in spreads))}
+    millimetres = {"vertex_error": distance.mean(), "lve": np.sqrt(lip_error).mean(),
                    "lve_centred": centred_lip_vertex_error(pred, truth, lips).mean(),
-                   **_dynamics_forms(pred, truth, template, upper, squared=False)}
+                   **_dynamics_forms(*(spread[1] for spread in spreads)), "upper": distance[:, upper].mean()}
     scores = {name: value / mm_per_unit**2 for name, value in squared.items()}
     scores |= {f"{name}_mm": value for name, value in millimetres.items()}
     for name, region in (("lip", lips), ("upper", upper)):
@@ -481,8 +492,13 @@ def evaluate_landmarks(pred, truth) -> dict[str, float]:
     return {name: float(value) for name, value in scores.items()}
 
 
-def _dynamics_forms(pred, truth, template, upper, *, squared: bool) -> dict[str, float]:
-    true, predicted = (motion_spread(x, template, upper, squared=squared) for x in (truth, pred))
+def _spreads(vertices, template, region) -> tuple[np.ndarray, np.ndarray]:
+    """`motion_spread` of a region, (R,) each: of squared lengths and of lengths."""
+    motion = _squared_length(vertices[:, region] - template[region]).astype(np.float64)
+    return motion.std(0), np.sqrt(motion).std(0)
+
+
+def _dynamics_forms(predicted: np.ndarray, true: np.ndarray) -> dict[str, float]:
     gap = true - predicted
     return {"fdd": gap.mean(), "fdd_abs": abs(gap.mean()), "fdd_vertex": np.abs(gap).mean(), "fdd_static": true.mean()}
 

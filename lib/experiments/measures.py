@@ -128,7 +128,6 @@ def score(data: Draw, clip: int, coefficients: np.ndarray, emotions: tuple[str, 
     topology, emotion = data.topology, data.table.emotion[clip]
     pred, truth = data.vertices(clip, coefficients), data.truth(clip)
     numbers = evaluate(pred, truth, data.template(clip), topology.regions, topology.mm_per_unit)
-    numbers["upper_mm"] = upper_error(data, pred, truth)
     numbers |= lip_sync(data, coefficients, data.motion[clip])
     numbers["judge"] = recognised(data, clip, pred, emotion, emotions)
     if emotion != NEUTRAL:
