@@ -126,7 +126,7 @@ def score(data: Draw, clip: int, coefficients: np.ndarray, emotions: tuple[str, 
     `judge` is the share of judges that choose the clip's own emotion among `emotions`.
     """
     topology, emotion = data.topology, data.table.emotion[clip]
-    pred, truth = data.vertices(clip, coefficients), data.truth(clip)
+    pred, truth = data.vertices(clip, coefficients), _truth(data, clip)
     numbers = evaluate(pred, truth, data.template(clip), topology.regions, topology.mm_per_unit)
     numbers |= lip_sync(data, coefficients, data.motion[clip])
     numbers["judge"] = recognised(data, clip, pred, emotion, emotions)
@@ -135,6 +135,11 @@ def score(data: Draw, clip: int, coefficients: np.ndarray, emotions: tuple[str, 
         numbers["achieved"] = achieved(data, coefficients, neutral, full)
         numbers["achieved_truth"] = achieved(data, data.floor[clip], neutral, full)
     return numbers
+
+
+@lru_cache(maxsize=128)                 # about 5 MB each, asked for again by every system
+def _truth(data: Draw, clip: int) -> np.ndarray:
+    return data.truth(clip)
 
 
 def upper_error(data: Draw, pred: np.ndarray, truth: np.ndarray) -> float:
@@ -275,17 +280,22 @@ def recognised(data: Draw, clip: int, vertices: np.ndarray, emotion: str, emotio
     """Share of the independent judges that see `emotion`, among `emotions`, in 68 landmarks of (T, V, 3) vertices."""
     points = data.topology.landmarks
     landmarks, template = vertices[:, points], data.template(clip)[points]
-    return float(np.mean([judge(landmarks, template) == emotion for judge in judges(data.scale, emotions)]))
+    seen = [judge(landmarks, template) for judge in judges(data.scale, emotions, data.fps)]
+    return float(np.mean([name == emotion for name in seen]))
 
 
 @lru_cache(maxsize=8)
-def judges(scale: str, emotions: tuple[str, ...]) -> tuple[Callable[[np.ndarray, np.ndarray], str], ...]:
-    """Callables (landmarks, template) -> emotion, one per judge of lib/foundations.py, choosing among `emotions`."""
+def judges(scale: str, emotions: tuple[str, ...], fps: float) -> tuple[Callable[[np.ndarray, np.ndarray], str], ...]:
+    """Callables (landmarks, template) -> emotion, one per judge of lib/foundations.py, choosing among `emotions`.
+
+    fps: of the landmarks that they will be shown.
+    """
     from lib.foundations import judges as trained_judges
 
     def seen(judge):
         columns = [judge.emotions.index(e) for e in emotions]
-        return lambda landmarks, template: emotions[int(np.argmax(judge.predict_proba(landmarks, template)[columns]))]
+        return lambda landmarks, template: emotions[
+            int(np.argmax(judge.predict_proba(landmarks, template, fps=fps)[columns]))]
 
     return tuple(seen(judge) for judge in trained_judges(scale))
 

@@ -23,7 +23,11 @@ CODE = ("lib.training", "lib.losses", "lib.models.parts", "lib.experiments.syste
 
 @dataclass(frozen=True)
 class Size:
-    """Widths and schedule of a scale; all systems share `width`."""
+    """Widths and schedule of a scale; all systems share `width`.
+
+    With `steps` every system takes about as many steps, however many clips it learns from, and `epochs` does not count:
+    otherwise an arm with half of the clips would also be trained half as long.
+    """
 
     components: int              # K of the motion basis
     width: int
@@ -31,11 +35,15 @@ class Size:
     window: int                  # frames
     epochs: int
     learning_rate: float
+    steps: int = 0
 
-    @property
-    def recipe(self) -> Recipe:
-        """The rate falls to zero: a style path that is still learning when it is halved away never finishes."""
-        return Recipe(self.epochs, self.learning_rate, anneal=True, clip_norm=1.0, clip_parts=True)
+    def recipe(self, clips: int) -> Recipe:
+        """The schedule for a number of training clips.
+
+        The rate falls to zero: a style path that is still learning when it is halved away never finishes.
+        """
+        epochs = round(self.steps / -(-clips // self.batch)) if self.steps else self.epochs
+        return Recipe(max(epochs, 1), self.learning_rate, anneal=True, clip_norm=1.0, clip_parts=True)
 
 
 @dataclass(frozen=True)
@@ -148,10 +156,11 @@ def fit_cached(
     checkpoint: Path, label: str, progress: bool = True,
 ) -> list[dict[str, float]]:
     """Train a model on a course, or take it from a finished checkpoint; return its log."""
+    recipe = course.size.recipe(len(course.clips))
     done = load(checkpoint, model) if checkpoint.exists() else []
-    if len(done) >= course.size.epochs:
+    if len(done) >= recipe.epochs:
         return done
-    return fit(model, course.batches, losses, course.size.recipe, seed=course.data.seed, checkpoint=checkpoint,
+    return fit(model, course.batches, losses, recipe, seed=course.data.seed, checkpoint=checkpoint,
                weights=dict(weights), label=label, progress=progress)
 
 
