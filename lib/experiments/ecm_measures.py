@@ -548,7 +548,8 @@ def _recognised(made: Material, clip: int) -> list[dict]:
     for name in (*RECOGNISED, "gt"):
         points = cut.vertices(clip, _expressed(made, name, clip, wanted))[:, :LANDMARKS]
         seen = [("statistics", "clip"), ("course", "clip")]
-        found = {key: judge(points, rest) for key, judge in zip(seen, measures.judges(data.scale, among, data.fps), strict=True)}
+        judges = measures.judges(data.scale, among, data.fps)
+        found = {key: judge(points, rest) for key, judge in zip(seen, judges, strict=True)}
         picked = recogniser.logits(points, rest)[rng.integers(0, len(points), PICTURES)]
         found |= {("prior", rule): label for rule, label in by_rules(picked, scaled.normalise(picked), among).items()}
         rows += [{"system": name, "asked": wanted, "judge": judge, "rule": rule, "predicted": label,
