@@ -33,7 +33,8 @@ def command(scale: str, seeds: list[int] | None, cores: int, extra: list[str]) -
     config = [f"scale={scale}", *([f"seeds={seeds}"] if seeds else [])]
     where = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(ROOT)]
     how = ["--cores", str(cores), "--nolock", "--rerun-incomplete", "--quiet", "rules", "host"]
-    return [sys.executable, "-m", "snakemake", *where, *how, "--config", *config, *extra]
+    # what is added comes first: several options would take what follows them for another value of theirs
+    return [sys.executable, "-m", "snakemake", *extra, *where, *how, "--config", *config]
 
 
 def run(scale: str, seeds: list[int] | None = None, cores: int = 2, extra: list[str] | None = None) -> int:
