@@ -89,6 +89,27 @@ def test_a_clip_does_not_depend_on_its_neighbours_in_the_batch(model, condition)
     assert torch.allclose(both[1:], second, atol=1e-6)
 
 
+def test_what_the_classifier_learns_reaches_the_motion():
+    """With acoustic features the emotion branch has a layer of its own, taught by the cross-entropy alone here."""
+    torch.manual_seed(0)
+    model = EmoTalk(replace(SMALL, levels=0, persons=0, emotion_width=12, acoustic_width=3))
+    nn.init.normal_(model.bs_map_r.weight)
+    content, acoustic = noise(2, 20, 10), noise(2, 20, 3, seed=2)
+    before = model.eval().decode(Speech(content, acoustic), None, 20)
+    optimiser = torch.optim.SGD(model.parameters(), lr=1.0)
+    nn.functional.cross_entropy(model.classify(model.encode_emotion(acoustic, 20)), torch.tensor([0, 1])).backward()
+    optimiser.step()
+    assert not torch.allclose(model.decode(Speech(content, acoustic), None, 20), before)
+    with pytest.raises(InputError, match=r"acoustic features has shape \(2, 20, 10\)"):
+        model.decode(content, None, 20)
+
+
+def test_a_blink_is_shut_where_it_says_and_opens_slower_than_it_closes():
+    shape = emotalk.blink_shape(2)
+    assert shape.argmax() == 1 and shape.max() == pytest.approx(0.95) and shape[0] == pytest.approx(0.475)
+    assert emotalk.BLINKS.shape == (4, 7) and (emotalk.BLINKS > 0).all()
+
+
 def test_without_level_and_person_no_condition_is_needed_and_none_is_taken():
     model = EmoTalk(replace(SMALL, levels=0, persons=0, emotion_width=12)).eval()
     assert model.decode(noise(2, 20, 10), None, 10).shape == (2, 10, 7)

