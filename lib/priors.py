@@ -45,7 +45,7 @@ class Profile:
     """How logits become priors. The paper names no filter: the cut-off defaults to that of the mean of 31 frames."""
 
     normalisation: Literal["z-score", "max-min"]
-    smoothing: Literal["mean", "low-pass"]
+    smoothing: Literal["mean", "low-pass", "none"]
     smooth_inputs: bool             # False: only the targets of the predictor are smoothed
     frames: int = 31                # of the mean, centred, odd
     fps: float = 30.0
@@ -96,9 +96,9 @@ class Priors:
         return (_checked(priors) * self.width + self.centre).astype(np.float32)
 
     def targets(self, logits: np.ndarray) -> np.ndarray:
-        """What the predictor learns to hear: normalised and smoothed (T, 7)."""
+        """What the predictor learns to hear: normalised and, unless the profile smooths nothing, smoothed (T, 7)."""
         smooth = {"mean": lambda x: moving_average(x, self.profile.frames),
-                  "low-pass": lambda x: low_pass(x, self.profile.fps, self.profile.cut_off_hz)}
+                  "low-pass": lambda x: low_pass(x, self.profile.fps, self.profile.cut_off_hz), "none": lambda x: x}
         return smooth[self.profile.smoothing](self.normalise(logits))
 
     def inputs(self, logits: np.ndarray) -> np.ndarray:

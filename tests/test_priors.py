@@ -1,5 +1,7 @@
 """Emotion priors: normalisation and smoothing of both profiles, linearity of logits, the recogniser of frames."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -83,6 +85,13 @@ def test_the_released_program_smooths_targets_alone_and_the_paper_both(logits):
     assert np.array_equal(paper.inputs(logits[0]), paper.targets(logits[0]))
     for fitted in (code, paper):
         assert fitted.targets(logits[1])[15:-15].std() < 0.5 * fitted.normalise(logits[1]).std()
+
+
+@pytest.mark.parametrize("profile", [CODE, PAPER])
+def test_a_profile_without_smoothing_leaves_targets_and_inputs_as_they_are(logits, profile):
+    fitted = Priors.fit(replace(profile, smoothing="none"), logits)
+    assert np.array_equal(fitted.targets(logits[0]), fitted.normalise(logits[0]))
+    assert np.array_equal(fitted.inputs(logits[0]), fitted.normalise(logits[0]))
 
 
 @pytest.mark.parametrize("frames", [1, 2, 5])

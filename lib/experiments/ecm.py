@@ -2,13 +2,14 @@
 
 The training set has two parts, as the paper's: neutral clips (the role of VOCASET), for which the augment net is
 bypassed, and emotional clips with fitting noise (the role of CREMA-D, whose truth is fitted to video). ECM learns
-FLAME-like parameters, the rivals coefficients of the draw's basis, from the same noisy faces and as many clips seen.
+FLAME-like parameters, the rivals coefficients of the draw's basis, from the same noisy faces in as many steps. When
+tested ECM is told the true emotion and intensity, as the user of the paper tells it; the rivals have no such input.
 `ecm` is the profile of the paper, `ecm/code` that of the released program: network, losses, priors, control formula.
 
 Departures at every scale: the convolutions of the study's speech encoder in place of wav2vec 2.0's (each frame still
 sees its own window only), a recogniser of landmarks in place of DAN, whose logits get the noise of single pictures
-(`PICTURE_NOISE`), L1 in place of mutual information for the predictor, vertex losses on every twelfth vertex of the
-front with head still and jaw turned by its pitch alone, the shared schedule; below `paper` scale one style block.
+(`PICTURE_NOISE`), L1 in place of mutual information for the predictor, vertex losses on some vertices of the front
+(`EVERY`) with head still and jaw turned by its pitch alone, the shared schedule; below `paper` scale one style block.
 Windows have equal length: in the released program the output depends on the padding.
 The paper gives no loss weights; at its own, vertex and mouth term weigh alike when training starts.
 
@@ -47,13 +48,13 @@ FIT_NOISE = 0.15                 # of emotional training faces, standard deviati
 PICTURE_NOISE = 0.5              # of the recogniser's logits from frame to frame, standard deviations
 PAPER_WEIGHTS = {"vertex": 1000.0, "mouth": 10.0, "prior": 1.0}      # ours, per metre and per unit of Eq. 5
 WILD_ACTORS = {"smoke": range(400, 404), "laptop": range(400, 440), "paper": range(400, 460)}
-EVERY = 12                       # vertices of the front between those that the vertex loss sees
+EVERY = 24                       # vertices of the front between those that the vertex loss sees
 FACE_FRAMES = 800                # frames the FLAME-like components are fitted on
 
 SIZES = {
-    "smoke": Size(components=24, width=16, batch=4, window=24, epochs=2, learning_rate=2e-3),
-    "laptop": Size(components=64, width=48, batch=32, window=30, epochs=30, learning_rate=3e-3),
-    "paper": Size(components=256, width=192, batch=16, window=120, epochs=100, learning_rate=1e-3),
+    "smoke": Size(components=24, width=16, batch=4, window=24, epochs=2, learning_rate=2e-3, steps=4),
+    "laptop": Size(components=64, width=48, batch=12, window=30, epochs=29, learning_rate=3e-3, steps=400),
+    "paper": Size(components=256, width=192, batch=16, window=120, epochs=100, learning_rate=1e-3, steps=1000),
 }
 
 
@@ -62,9 +63,11 @@ class System:
     """One training and what differs from ECM as its paper has it.
 
     profile   "paper" or "code": network, losses, normalisation and smoothing of priors, control formula
-    clips     "both" parts, "neutral" alone as often as both, "neutral-short" alone once, "wild": both and noisy voices
+    clips     "both" parts, "neutral" alone for as many steps, "neutral-short" alone for as many epochs, "wild": both
+              and noisy voices
     prior     whom the augment net learns from: "image", "audio", "exact" (label times intensity); `wrong`: share of
-              frames whose logits are those of other classes
+              frames whose logits are those of other classes; without `smoothing` neither priors nor their targets are
+              smoothed
     """
 
     family: str = "ecm"
@@ -83,6 +86,8 @@ class System:
 SYSTEMS = {
     "ecm": System(),
     "ecm/code": System(profile="code"),
+    "ecm/code/no-lvx": System(profile="code", vertex=False),
+    "ecm/code/no-llm": System(profile="code", mouth=False),
     "ecm/no-lvx": System(vertex=False),
     "ecm/no-llm": System(mouth=False),
     "ecm/no-style": System(style=False),
@@ -163,13 +168,21 @@ class StillHead:
     def __init__(self, face: FlameLike, read: Callable[[np.ndarray], np.ndarray]):
         self.jaw, self.read = face.jaw[:, None], read
         self.moved = [self._read(x) for x in (face.components, *self._turned(face.components))]
+        self.resting: dict[bytes, list[Tensor]] = {}     # of the templates seen so far: there are as many as actors
 
     def __call__(self, params: Tensor, template: np.ndarray) -> Tensor:
         """Motion from the neutral face `template` (V, 3)."""
         plain, sine, cosine = (x.to(params) for x in self.moved)
-        at_sine, at_cosine = (self._read(x[None]).to(params) for x in self._turned(template - proportions.JAW_JOINT))
+        at_sine, at_cosine = (x.to(params) for x in self._at_rest(template))
         p, pitch = params[..., : len(plain)], params[..., ecm.JAW_PITCH, None]
         return p @ plain + pitch.sin() * (at_sine + p @ sine) + (1 - pitch.cos()) * (at_cosine + p @ cosine)
+
+    def _at_rest(self, template: np.ndarray) -> list[Tensor]:
+        """What the turning jaw does to the face at rest."""
+        key = template.tobytes()
+        if key not in self.resting:
+            self.resting[key] = [self._read(x[None]) for x in self._turned(template - proportions.JAW_JOINT)]
+        return self.resting[key]
 
     def _turned(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """w Q x and w Q^2 x for points (..., V, 3)."""
@@ -342,32 +355,46 @@ def mel(scale: str, position: int, frames: int) -> np.ndarray:
 def profile_of(system: System) -> prior.Profile:
     """How logits become priors."""
     own = {"paper": prior.PAPER, "code": prior.CODE}[system.profile]
-    return own if system.smoothing else replace(own, smooth_inputs=False)
+    return own if system.smoothing else replace(own, smoothing="none")
 
 
+def given_logits(made: Material, system: System, clip: int) -> np.ndarray:
+    """Logits (T, 7) of a training clip as the system is given them: of pictures with their noise, or of the sound."""
+    if system.prior == "audio":
+        return audio_logits(made)[clip]
+    return _corrupted(made.logits[clip], system.wrong, np.random.default_rng([made.data.seed, 13, clip]))
+
+
+@lru_cache(maxsize=16)
 def normaliser(made: Material, system: System) -> prior.Priors:
-    """Statistics over the emotional clips; the released program also counts zeros for every neutral one."""
-    logits = [made.logits[i] for i in made.clips if made.data.table.emotion[i] != NEUTRAL]
-    zeros = [np.zeros_like(made.logits[i]) for i in made.clips if made.data.table.emotion[i] == NEUTRAL]
+    """Statistics of what the system is given of emotional clips; the released program also counts zeros for every
+    neutral one."""
+    neutral = made.data.table.emotion[made.clips] == NEUTRAL
+    logits = [given_logits(made, system, i) for i in made.clips[~neutral]]
+    zeros = [np.zeros_like(made.logits[i]) for i in made.clips[neutral]]
     return prior.Priors.fit(profile_of(system), logits + (zeros if system.profile == "code" else []))
 
 
 def prior_tracks(made: Material, system: System, clips: np.ndarray) -> dict[str, list[np.ndarray | None]]:
     """Tracks "prior" (T, 7) for the augment net, "target" (T, 7) for the predictor and "use" (T,)."""
     table, scale = made.taught.table, normaliser(made, system)
-    spoken = audio_logits(made) if system.prior == "audio" else {}
-    rng = np.random.default_rng([made.data.seed, 13])
     tracks = {name: [None] * len(table) for name in ("prior", "target", "use")}
     for i in sorted(set(clips.tolist())):
         neutral = table.emotion[i] == NEUTRAL and table.part[i] != "wild"
-        noisy = _corrupted(spoken.get(i, made.logits[i]), system.wrong, rng)
-        given, target = scale.inputs(noisy), scale.targets(noisy)
-        if system.prior == "exact":
-            given = target = np.broadcast_to(_one_hot(table.emotion[i], table.intensity[i]), noisy.shape)
-        zero = np.zeros_like(noisy)
-        tracks["prior"][i], tracks["target"][i] = (zero, zero) if neutral else (given, target)
-        tracks["use"][i] = np.full(len(noisy), not neutral)
+        zero = np.zeros_like(made.logits[i])
+        tracks["prior"][i], tracks["target"][i] = (zero, zero) if neutral else _priors(made, system, scale, i)
+        tracks["use"][i] = np.full(len(zero), not neutral)
     return tracks
+
+
+def _priors(made: Material, system: System, scale: prior.Priors, clip: int) -> tuple[np.ndarray, np.ndarray]:
+    """Prior and target (T, 7) of a clip."""
+    if system.prior == "exact":
+        row = made.taught.table.loc[clip]
+        exact = np.broadcast_to(_one_hot(row.emotion, row.intensity), made.logits[clip].shape)
+        return exact, exact
+    logits = given_logits(made, system, clip)
+    return scale.inputs(logits), scale.targets(logits)
 
 
 def _one_hot(emotion: str, intensity: float) -> np.ndarray:
@@ -382,8 +409,12 @@ def _corrupted(logits: np.ndarray, wrong: float, rng: np.random.Generator) -> np
     return np.take_along_axis(noisy, columns, 1).astype(np.float32)
 
 
+@lru_cache(maxsize=2)
 def audio_logits(made: Material) -> dict[int, np.ndarray]:
-    """Logits (T, 7) by row from the sound alone, each by a classifier that has not heard the speaker."""
+    """Logits (T, 7) by row from the sound alone, each by a classifier that has not heard the speaker.
+
+    Emotions that the draw does not have are as unlikely as the least likely one.
+    """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GroupKFold
     from sklearn.pipeline import make_pipeline
@@ -399,9 +430,9 @@ def audio_logits(made: Material) -> dict[int, np.ndarray]:
         fitted = model.fit(pooled[train], table.emotion.iloc[train])
         columns = [COMMON.index(e) for e in fitted.classes_]
         for n in test:
-            logits = np.full((len(sound[n]), len(COMMON)), -3.0, np.float32)
-            found = fitted.decision_function(sound[n])
-            logits[:, columns] = found if found.ndim == 2 else np.stack([-found, found], 1)
+            found = fitted.decision_function(sound[n]).astype(np.float32)
+            logits = np.repeat(found.min(1, keepdims=True), len(COMMON), 1)
+            logits[:, columns] = found
             out[int(made.clips[n])] = logits
     return out
 
@@ -410,9 +441,9 @@ def audio_logits(made: Material) -> dict[int, np.ndarray]:
 
 
 def training_clips(made: Material, system: System) -> np.ndarray:
-    """Rows a system learns from; "neutral" repeats its clips until there are as many as of both parts."""
+    """Rows a system learns from."""
     neutral = made.clips[made.data.table.emotion[made.clips] == NEUTRAL]
-    return {"both": made.clips, "neutral": np.resize(neutral, len(made.clips)), "neutral-short": neutral,
+    return {"both": made.clips, "neutral": neutral, "neutral-short": neutral,
             "wild": np.concatenate([made.clips, made.wild])}[system.clips]
 
 
@@ -422,8 +453,8 @@ def course(made: Material, system: System, size: Size) -> Course:
     table = made.taught.table
     labels = table.emotion[clips].map(COMMON.index).to_numpy()
     speakers = tuple(sorted({int(a) for a in table.actor[clips]}))
-    if system.clips == "wild":       # as many steps as without them
-        size = replace(size, epochs=max(1, round(size.epochs * len(made.clips) / len(clips))))
+    if system.clips == "neutral-short":
+        size = replace(size, steps=max(1, round(size.steps * len(clips) / len(made.clips))))
     tracks = {"ecm": lambda: _ecm_tracks(made, system, clips), "pham17": lambda: {"mel": _mel_track(made, clips)}}
     return Course(made.taught, size, speakers, COMMON, clips, labels, reference="own",
                   tracks=tracks.get(system.family, dict)())
@@ -547,14 +578,31 @@ class Trained:
             return said
         return replace(said, neutral=self.model.speak(self.model.wav_layer(x), style, said.seen), style=style)
 
-    @torch.no_grad()
     def face(self, said: ecm.Speech, template: np.ndarray, command: ecm.Command | None = None,
              formula: str | None = None) -> np.ndarray:
         """Coefficients (T, K) of a command, None: of the module switched off."""
+        if command is None:
+            return self._finished(said, None, template)[0]
+        return self.faces(said, template, [command], formula)[0]
+
+    def faces(self, said: ecm.Speech, template: np.ndarray, commands: list[ecm.Command],
+              formula: str | None = None) -> np.ndarray:
+        """Coefficients (N, T, K) of several commands for one speech."""
         formula = formula or self.model.config.formula
-        given = None if command is None else ecm.control(said.heard, command, formula, said.seen)
-        params = self.model.finish(said, given, smooth=self.system.profile == "code").params[0].numpy()
-        return self.made.to_basis(params, template)
+        given = torch.cat([ecm.control(said.heard, command, formula, said.seen) for command in commands])
+        return self._finished(said, given, template)
+
+    def as_heard(self, said: ecm.Speech, template: np.ndarray) -> np.ndarray:
+        """Coefficients (T, K) of the emotion that the predictor hears in the speech: nobody asks for any."""
+        return self._finished(said, said.heard, template)[0]
+
+    @torch.no_grad()
+    def _finished(self, said: ecm.Speech, priors: Tensor | None, template: np.ndarray) -> np.ndarray:
+        """Coefficients (N, T, K) of one speech under priors (N, T, 7)."""
+        count = 1 if priors is None else len(priors)
+        many = replace(said, neutral=said.neutral.expand(count, -1, -1), valid=said.valid.expand(count, -1))
+        params = self.model.finish(many, priors, smooth=self.system.profile == "code").params
+        return self.made.to_basis(params.numpy(), template)
 
     def animate(self, heard: np.ndarray, clip: int, *, on: bool = True) -> np.ndarray:
         """Coefficients (T, K) for sound as `hears` gives it; ECM is asked for the clip's emotion and intensity."""
@@ -562,17 +610,26 @@ class Trained:
         if self.is_ecm:
             command = asked(row.emotion, row.intensity) if on else None
             return self.face(self.speech(heard), self.made.data.template(clip), command)
-        return self._rival(heard, clip)
+        if self.system.family in ("pham17", "chun21"):
+            return self._rival(heard, clip, None)[0]
+        ids = torch.eye(self.known)
+        return self._rival(heard, clip, ids[clip % len(ids)][None])[0]          # ids in turn: no test speaker is known
+
+    @property
+    def known(self) -> int:
+        """Number of speakers that a rival knows by id."""
+        return self.made.taught.table.actor[training_clips(self.made, self.system)].nunique()
+
+    def under_every_id(self, clip: int) -> np.ndarray:
+        """Coefficients (N, T, K) of VOCA or FaceFormer under each of its speaker ids."""
+        return self._rival(self.hears(clip), clip, torch.eye(self.known))
 
     @torch.no_grad()
-    def _rival(self, heard: np.ndarray, clip: int) -> np.ndarray:
-        x, frames = torch.from_numpy(np.asarray(heard, np.float32))[None], len(self.made.data.motion[clip])
-        if self.system.family in ("pham17", "chun21"):
-            return self.model.decode(x, None, frames)[0].numpy()
-        learned = training_clips(self.made, self.system)
-        speakers = sorted({int(a) for a in self.made.taught.table.actor[learned]})
-        condition = torch.eye(len(speakers))[clip % len(speakers)][None]        # ids in turn: no test speaker is known
-        return self.model.decode(x, condition, frames)[0].numpy()
+    def _rival(self, heard: np.ndarray, clip: int, condition: Tensor | None) -> np.ndarray:
+        """Coefficients (N, T, K) under conditions (N, S)."""
+        x = torch.from_numpy(np.asarray(heard, np.float32))[None]
+        x = x if condition is None else x.expand(len(condition), -1, -1)
+        return self.model.decode(x, condition, len(self.made.data.motion[clip])).numpy()
 
 
 def asked(emotion: str, intensity: float) -> ecm.Command:
@@ -584,6 +641,15 @@ def asked_per_frame(emotion: str, intensity: np.ndarray) -> ecm.Command:
     """Command for one emotion whose intensity (T,) changes from frame to frame."""
     given = torch.as_tensor(np.asarray(intensity), dtype=torch.float32)[None]
     return ecm.command(torch.full(given.shape, COMMON.index(emotion)), given)
+
+
+@lru_cache(maxsize=64)
+def mean_face(made: Material, emotion: str, intensity: float) -> np.ndarray:
+    """Mean coefficients (K,) of the training clips of an emotion, those nearest in intensity: no sound is heard."""
+    rows = made.data.table.loc[made.clips]
+    rows = rows[rows.emotion == emotion]
+    away = (rows.intensity - intensity).abs() * (emotion != NEUTRAL)           # neutral has no intensity
+    return np.concatenate([made.taught.motion[i] for i in rows.index[away <= away.min() + 1e-6]]).mean(0)
 
 
 @lru_cache(maxsize=64)
