@@ -31,10 +31,10 @@ def wobble(row):
 
 def scores(errors=None, **more):
     every = dict.fromkeys((*measures.SYSTEM_NAMES, *measures.CONTROLS), 4.0) | ERRORS | (errors or {})
-    metrics = (*measures.LIP, "lip_content", "upper_mm", "fdd_abs_mm", "fdd_abs")
+    metrics = (*measures.LIP, "lip_content", "mouth_height", "mouth_width", "upper_mm", "fdd_abs_mm", "fdd_abs")
     numbers = {metric: lambda system, row: every[system] + wobble(row) for metric in metrics}
-    rest = {"fdd_static_mm": 8.0, "fdd_static": 8.0, "achieved": 0.1, "upper_amplitude_ratio": 1.0,
-            "upper_jerk_ratio": 1.0} | more
+    rest = {"fdd_static_mm": 8.0, "fdd_static": 8.0, "achieved": 0.1, "achieved_truth": 1.0,
+            "upper_amplitude_ratio": 1.0, "upper_jerk_ratio": 1.0} | more
     return table(numbers | rest, every)
 
 
@@ -52,6 +52,15 @@ def control(slope, system="ecm", formula="paper"):
                             asked="happy", level=level) for level in np.linspace(0, 1, 5)], ignore_index=True)
 
 
+STEPS = pd.DataFrame({"step_error": [0.004, 0.01]})
+
+
+def speaker_ids(errors):
+    return pd.concat([evidence.neutral(table({metric: lambda _, row, e=error: e + wobble(row) for metric in
+                                              measures.LIP}, ("faceformer",), id=name))
+                      for name, error in errors.items()])
+
+
 def results(**given):
     empty = dict.fromkeys(evidence.Results.__dataclass_fields__)
     return evidence.Results(**{**empty, "scale": "smoke", "seeds": SEEDS, **given})
@@ -62,13 +71,13 @@ def everything():
     lip = dict.fromkeys(measures.LIP, 2.0)
     formulas = ("paper", "first-commit", "head")
     return results(
-        scores=scores(),
+        scores=scores(), speaker_ids=speaker_ids({0: 3.0, 1: 2.5}), steps=STEPS,
         wild=pd.concat([table(lip, measures.WILD, sound=sound) for sound in ("clean", "noise", "reverb")]),
         style_sources=pd.concat([table(lip, measures.STYLED, style=style)
                                  for style in ("own", "shuffled", "other clip", "foreign")]),
         control=pd.concat([control(0.5, system, formula) for system in measures.CONTROLLED for formula in formulas]),
         lip_cost=pd.concat([table({"lip_b_mean": 2.0, "lip_content": 2.0, "sync": 0.5, "sync_truth": 0.8},
-                                  measures.COSTED, level=level) for level in (0.0, 1.0)]),
+                                  measures.COSTED, level=level) for level in measures.COST_LEVELS]),
         facial_measures=pd.concat([table({"opening": level, "corner": level, "cheek": level}, asked=asked, level=level)
                                    for asked in ("fearful", "happy") for level in (0.5, 0.75, 1.0)]),
         frame_control=table({"leak_outside": 0.1, "delay_frames": 3.0}, formula="paper", asked="sad"),
@@ -112,7 +121,7 @@ def test_losing_to_the_untrained_network_reverses_and_beating_it_alone_is_weaker
 
 def test_the_style_vectors_cause_needs_a_foreign_one_to_hurt():
     for loss, passed in {0.5: True, 0.0: False}.items():
-        styled = pd.concat([table({"lip_a_mean": 2.0 + (loss if style == "other clip" else 0.0)}, ("ecm~module=off",),
+        styled = pd.concat([table({"lip_c_mean": 2.0 + (loss if style == "other clip" else 0.0)}, ("ecm~module=off",),
                                   style=style) for style in ("own", "other clip")])
         mean = columns(evidence.style_vector(results(scores=scores(), style_sources=styled)))["mean"]
         assert {check.name: check.passed for check in mean.checks}[
@@ -120,7 +129,7 @@ def test_the_style_vectors_cause_needs_a_foreign_one_to_hurt():
 
 
 def test_more_voices_may_cost_on_clean_sound_but_must_help_in_noise():
-    wild = pd.concat([table({"lip_a_mean": lambda system, row: (3.0 if "lrs2" in system else 3.5) + wobble(row)},
+    wild = pd.concat([table({"lip_c_mean": lambda system, row: (3.0 if "lrs2" in system else 3.5) + wobble(row)},
                             measures.WILD, sound=sound) for sound in ("clean", "noise", "reverb")])
     found = evidence.wild_data(results(scores=scores({"ecm/with-lrs2~module=off": 2.4}), wild=wild))
     judged = claims.judge(claims.by_id(ENTRIES, "ecm-09"), found)
@@ -156,8 +165,52 @@ def test_the_mouth_moves_as_stated_only_where_the_measure_rises_step_by_step():
 def test_the_control_claim_follows_the_slope(slope, verdict):
     curves = pd.concat([control(slope), control(0.9, "ecm/code", "first-commit")])
     curves = curves.assign(achieved=lambda t: t.achieved + 0.001 * np.sin(7 * t.seed + 3 * t.level))
-    column = columns(evidence.control(results(control=curves)))["slope"]
+    column = columns(evidence.control(results(control=curves, steps=STEPS)))["slope"]
     assert claims.judge_column(claims.by_id(ENTRIES, "ecm-13"), column).verdict == verdict
+
+
+def test_a_flat_curve_is_not_monotone_though_it_never_falls():
+    curves = pd.concat([control(slope).assign(asked=name) for slope, name in ((0.0, "sad"), (0.5, "happy"))])
+    found = evidence.curves(results(control=curves, steps=STEPS), "ecm", "paper")
+    assert found.groupby("asked").monotone.mean().to_dict() == {"happy": 1.0, "sad": 0.0}
+
+
+def test_faceformer_is_taken_under_the_mean_of_its_ids_and_must_be_beaten_under_the_best():
+    made = results(scores=scores(), speaker_ids=speaker_ids({0: 4.0, 1: 1.0}))
+    mean = columns(evidence.against_faceformer(made))["mean"]
+    assert np.allclose(mean.d.value, (2.5 - 2) / 5)
+    assert {check.name: check.passed for check in mean.checks} == {
+        "also without alignment": True, "also against faceformer~id=best": False}
+
+
+def test_the_released_alignment_is_shown_beside_and_decides_nothing():
+    table = scores().assign(lip_a_mean=lambda t: np.where(t.system == "voca", 1.0, t.lip_a_mean))
+    found = columns(evidence.lips(results(scores=table), "ecm~module=off", "voca"))
+    assert (found["mean"].d.value > 0).all() and (found["mean, as released"].d.value < 0).all()
+    assert found["mean, as released"].role == "extra"
+
+
+def test_expressing_little_is_measured_in_shares_of_the_true_intensity():
+    weak = scores(achieved=0.15, achieved_truth=0.4)                  # below 0.2, but more than 0.2 of the truth
+    assert not any(check.passed for check in evidence.module(results(scores=weak))[0].checks)
+    assert all(check.passed for check in evidence.module(results(scores=scores(achieved=0.05)))[0].checks)
+
+
+def test_the_residual_helps_the_lips_where_the_variant_without_it_errs_more():
+    for bare, passed in {3.0: True, 1.5: False}.items():
+        cost = pd.concat([table({name: lambda system, row, e=bare: (e if system == "ecm/no-residual" else 2.0)
+                                 + wobble(row) for name in ("lip_b_mean", "lip_content")} | {"sync": 0.5,
+                                 "sync_truth": 0.8}, measures.COSTED, level=level) for level in measures.COST_LEVELS])
+        checks = evidence.lip_cost(results(scores=scores(), lip_cost=cost))[0].checks
+        assert {c.name: c.passed for c in checks}["lips better than without the residual"] is passed
+
+
+def test_an_emotion_with_many_clips_weighs_no_more_than_one_with_few():
+    rows = pd.DataFrame([{"seed": 0, "speaker": 1, "clip": f"c{n}", "asked": asked, "right": float(asked == "sad")}
+                         for asked, clips in (("neutral", 3), ("sad", 1)) for n in range(clips)])
+    assert evidence.balanced(rows).value.mean() == 0.5 and evidence.hits(rows).value.mean() == 0.25
+    shown = tables.accuracy_table(results(recognition=rows.assign(system="ecm", judge="course", rule="clip")), ENTRIES)
+    assert shown.accuracy["ecm", "course", "clip"] == 0.5
 
 
 def test_recognition_counts_independent_judges_and_asks_for_one_half_of_every_emotion():
@@ -193,6 +246,19 @@ def test_a_request_that_leaks_a_tenth_holds_in_part_and_a_delay_of_three_frames_
     judged = claims.judge(claims.by_id(ENTRIES, "ecm-22"), evidence.keyframed(results(frame_control=rows)))
     assert {c.column: c.verdict for c in judged.columns} == {"leak_outside": claims.WEAKER,
                                                              "delay_frames": claims.REPRODUCED}
+
+
+def test_an_edit_that_acts_early_is_as_wrong_as_one_that_acts_late():
+    rows = table({"leak_outside": 0.01, "delay_frames": -9.0}, formula="paper", asked="sad")
+    early = columns(evidence.keyframed(results(frame_control=rows)))["delay_frames"]
+    assert (early.d.value == -9).all()
+
+
+def test_a_predictor_that_hears_nothing_has_not_learned_whatever_the_other_cell_does():
+    deaf = table({"prior_correlation": lambda _, row: 0.01 * (row["seed"] - 1)}, measures.PRIORED)
+    found = evidence.other_cell(results(scores=scores(), priors=deaf))
+    judged = claims.judge(claims.by_id(ENTRIES, "ecm-19"), found)
+    assert {c.column: c.verdict for c in judged.columns}["prior_correlation"] == claims.OPEN
 
 
 def test_printed_lip_errors_and_confusions_come_from_the_entries():

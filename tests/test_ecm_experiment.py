@@ -1,5 +1,7 @@
 """ECM's experiment at smoke scale: what the systems learn from, what they are asked for, what the tables hold."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -44,10 +46,60 @@ def test_neutral_clips_have_no_fitting_noise_and_bypass_the_augment_net(made):
         assert (not tracks["prior"][i].any()) == neutral
 
 
-def test_one_part_alone_is_seen_as_often_as_both(made):
-    alone = experiment.training_clips(made, SYSTEM(clips="neutral"))
-    assert len(alone) == len(experiment.training_clips(made, SYSTEM()))
-    assert set(made.data.table.emotion[alone]) == {experiment.NEUTRAL}
+def test_one_part_alone_is_trained_for_as_many_steps_as_both_and_the_short_one_for_as_many_epochs(made):
+    size = replace(experiment.SIZES["smoke"], steps=16)
+    courses = {clips: experiment.course(made, SYSTEM(clips=clips), size) for clips in ("both", "neutral",
+                                                                                      "neutral-short")}
+    epochs = {name: one.size.recipe(len(one.clips)).epochs for name, one in courses.items()}
+    batches = {name: len(list(one.batches(np.random.default_rng(0)))) for name, one in courses.items()}
+    assert epochs["both"] * batches["both"] == epochs["neutral"] * batches["neutral"] == 16
+    assert epochs["neutral-short"] * batches["neutral-short"] == 16 * len(courses["neutral"].clips) / len(made.clips)
+    assert set(made.data.table.emotion[courses["neutral"].clips]) == {experiment.NEUTRAL}
+
+
+@pytest.mark.parametrize("system", [SYSTEM(), SYSTEM(prior="audio"), SYSTEM(wrong=0.3)])
+def test_priors_lie_between_0_and_1_on_the_scale_of_what_the_system_is_given(made, system):
+    scale = experiment.normaliser(made, system)
+    felt = [i for i in made.clips if made.data.table.emotion[i] != experiment.NEUTRAL]
+    rows = np.concatenate([scale.normalise(experiment.given_logits(made, system, i)) for i in felt])
+    assert np.allclose(rows.min(0), 0, atol=1e-5) and np.allclose(rows.max(0), 1, atol=1e-5)
+
+
+def test_without_smoothing_neither_priors_nor_targets_are_smoothed(made):
+    rough = SYSTEM(smoothing=False)
+    tracks, clip = experiment.prior_tracks(made, rough, made.clips), next(
+        i for i in made.clips if made.data.table.emotion[i] != experiment.NEUTRAL)
+    plain = experiment.normaliser(made, rough).normalise(experiment.given_logits(made, rough, clip))
+    assert np.array_equal(tracks["prior"][clip], plain) and np.array_equal(tracks["target"][clip], plain)
+
+
+def test_many_commands_at_once_are_those_one_by_one(trained, made, clip):
+    said, rest = trained.speech(trained.hears(clip)), made.data.template(clip)
+    commands = [experiment.asked("angry", level) for level in (0.0, 0.5, 1.0)]
+    alone = np.stack([trained.face(said, rest, command) for command in commands])
+    assert np.allclose(trained.faces(said, rest, commands), alone, atol=1e-5)
+
+
+def test_the_mean_face_of_an_emotion_is_of_the_training_clips_nearest_in_intensity(made):
+    rows = made.data.table.loc[made.clips]
+    angry = rows[(rows.emotion == "angry") & (rows.intensity == rows[rows.emotion == "angry"].intensity.max())]
+    expected = np.concatenate([made.taught.motion[i] for i in angry.index]).mean(0)
+    assert np.allclose(experiment.mean_face(made, "angry", 1.0), expected)
+
+
+def test_rivals_answer_under_each_of_the_speakers_they_know(made):
+    rival = experiment.train("smoke", 0, "faceformer", progress=False)
+    clip = int(measures.neutral_clips(made.data)[0])
+    faces = rival.under_every_id(clip)
+    assert len(faces) == rival.known
+    assert np.allclose(faces[clip % rival.known], rival.animate(rival.hears(clip), clip), atol=1e-5)
+
+
+def test_a_neutral_and_an_emotional_clip_of_every_speaker_are_steered(made):
+    rows = made.data.table.loc[measures.steered(made.data)]
+    assert (rows.groupby("actor").emotion.nunique() == 2).all()
+    assert set(rows.groupby("actor").emotion.first()) == {experiment.NEUTRAL}
+    assert rows[rows.emotion != experiment.NEUTRAL].emotion.is_unique
 
 
 def test_exact_priors_are_the_label_times_the_intensity(made, clip):
@@ -95,8 +147,8 @@ def test_an_own_style_vector_changes_nothing_and_a_foreign_one_does(trained, cli
     assert not torch.allclose(trained.speech(sound, own.style + 1).neutral, own.neutral)
 
 
-@pytest.mark.parametrize("name", ["ecm", "ecm~module=off", "ecm/code", "ecm/no-style", "voca", "faceformer", "pham17",
-                                  "chun21", *measures.CONTROLS])
+@pytest.mark.parametrize("name", ["ecm", "ecm~module=off", "ecm~command=heard", "ecm/code", "ecm/no-style", "voca",
+                                  "faceformer", "pham17", "chun21", *measures.CONTROLS])
 def test_every_system_animates_every_frame(made, clip, name):
     motion = measures.predict(name, made, clip)
     assert motion.shape == made.data.motion[clip].shape and np.isfinite(motion).all()

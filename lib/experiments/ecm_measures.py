@@ -4,11 +4,14 @@ Tables are functions of (scale, seed), cached by name. Systems hand over coeffic
 (lib/experiments/ecm.py); distances are millimetres, on clips of unseen speakers with unseen sentences (`tested`). Every
 table has `seed`; those per clip have system, part ("unseen"), clip, speaker, emotion, intensity (of the clip).
 
-A system's name may end in `~module=off` (same weights, Audio2FLAME alone, no emotion). Without it the system is asked
-for the clip's own emotion and intensity; controls around ECM are driven in the same way.
+A system's name may end in `~module=off` (same weights, Audio2FLAME alone, no emotion) or `~command=heard` (nobody asks:
+the emotion is the one that the predictor hears). Without it the system is asked for the clip's own emotion and
+intensity; controls around ECM are driven in the same way. `control/mean-face` is told both too and answers with the
+mean face of such training clips.
 
-    scores           the columns of every paper's score file (systems outside WHOLE: intensity, upper_mm and
-                     upper_jerk_ratio of them), then NATIVE columns:
+    scores           the columns of every paper's score file for systems WHOLE, without those of every vertex for
+                     DYNAMIC, intensity, upper_mm and upper_jerk_ratio for the rest, which are measured on the clips
+                     they are compared on (`clips_for`); then NATIVE columns:
                      lip_<form>_mean, lip_<form>_max   lip movement error, mean and largest of 20 lip landmarks, mean
                                         over frames; forms LIP_FORMS: a released (frame 0 moved to the template, for
                                         ECM's own meshes alone; every frame aligned on landmarks), b no alignment,
@@ -17,29 +20,33 @@ for the clip's own emotion and intensity; controls around ECM are driven in the 
                      mouth_height, mouth_width   mean |difference| of lip-to-lip and corner-to-corner distance
                      sync               correlation of lip opening with the truth less that with another clip's truth
                      sync_truth         the same of the truth (1 less its correlation with the other clip)
+    speaker_ids      id (of a training speaker), LIP columns: FaceFormer on neutral clips under every id
     wild             sound ("clean", "noise", "reverb"), LIP columns; systems WILD, speech-only
     style_sources    style ("own", "shuffled" frames of the clip, "other clip" of the speaker, "foreign" speaker), LIP
                      columns; systems STYLED, speech-only
     control          formula ("paper", "first-commit", "head"), asked (emotion), level (0, .125 ... 1), achieved (1 =
                      full true intensity), lips, others (cross-talk, shares of the change from level 0): every
                      non-neutral emotion, systems CONTROLLED
-    lip_cost         level (0, 1), lip_b_mean, lip_content, sync, sync_truth against the exact face of that level of the
-                     clip's own emotion; systems COSTED, non-neutral clips
+    steps            emotion, step_error: what the motion basis makes of a step of achieved intensity on exact faces
+    lip_cost         level (0, .5, 1), lip_b_mean, lip_content, sync, sync_truth against the exact face of that level
+                     of the clip's own emotion; systems COSTED, non-neutral clips
     facial_measures  asked ("fearful", "happy"), level (.5, .75, 1), opening, corner, cheek: mean over frames in shares
                      of the face height, corner and cheek upwards; systems "ecm", "ecm/code", "control/oracle"
     frame_control    formula, asked, leak_outside (change beyond 10 frames outside the edited span over that inside),
-                     delay_frames (to half of the step), irreversibility; systems CONTROLLED, "control/oracle"
+                     delay_frames (to half of the step), irreversibility; systems CONTROLLED, "control/oracle",
+                     "control/random-init"
     recognition      asked, judge ("statistics", "course": independent; "prior": the recogniser that supplied the
                      priors), rule ("clip" for the independent; "majority", "median", "released" for the other),
                      predicted, right (0 or 1): six emotions of CREMA-D at intensity 1, systems RECOGNISED, "gt" (exact
                      face of full intensity). "ecm/code~sad=4" asks sadness at 4, as released
-    priors           prior_correlation (prior heard in the sound and prior of the true image, over frames and classes),
-                     system each of PRIORED
+    priors           prior_correlation (prior heard in the sound and prior of the true image, over frames and classes,
+                     each less the training mean of its class), prior_raw (without taking the means away: a prior that
+                     never changes correlates too), system each of PRIORED, "control/mean-prior" (never changes)
     residual         region ("whole", "lips", "upper_face"), factor ("emotion", "content", "identity", "nuisance";
                      "random-label": emotion share under another label), share of the residual of ecm~module=off;
                      shares of the first four sum to 1; emotional clips
-    transfer         receiver (actor), case ("separable", "interacting"), error_mm, static_mm, mean_motion_mm,
-                     transfer_skill: expression parameters of the clip's truth on another head
+    transfer         receiver (actor), case ("separable", "interacting"), error_mm, static_mm, mean_motion_mm (of the
+                     receiver's other clips), transfer_skill: expression parameters of the clip's truth on another head
     linearity        value ("logit", "probability", "difference"), emotion, speaker, slope, r2_line, r2_quadratic,
                      spearman: one row per unseen actor of the recogniser; seed is that of the recogniser
 
@@ -67,12 +74,15 @@ from lib.experiments.ecm import (
     SIZES,
     SYSTEMS,
     Material,
+    System,
     Trained,
     asked,
     disturbed,
+    given_logits,
     heard,
     image_logits,
     material,
+    mean_face,
     normaliser,
     train,
     untrained,
@@ -93,11 +103,13 @@ NATIVE = (*LIP, "lip_content", "mouth_height", "mouth_width", "sync", "sync_trut
 VARIANTS = ("ecm", "ecm/code", "ecm/no-lvx", "ecm/no-llm", "ecm/no-style", "ecm/no-residual", "ecm/vocaset-only",
             "ecm/vocaset-only,short", "ecm/with-lrs2", "ecm/exact-prior", "ecm/audio-prior", "ecm/noisy-prior=0.1",
             "ecm/noisy-prior", "ecm/noisy-prior=0.5", "ecm/gru", "ecm/no-prior-smoothing")
+SPOKEN = (*VARIANTS[:9], "ecm/code/no-lvx", "ecm/code/no-llm")       # the others differ in the module alone
 OFF = "~module=off"
-SPEECH_ONLY = tuple(name + OFF for name in VARIANTS[:9])             # the others differ in the module alone
+HEARD = "~command=heard"
+SPEECH_ONLY = tuple(name + OFF for name in SPOKEN)
 RIVALS = ("voca", "voca/neutral", "faceformer", "faceformer/neutral", "pham17", "chun21")
-SYSTEM_NAMES = (*VARIANTS, *SPEECH_ONLY, *RIVALS)
-CONTROLS = (*Controls.names, "control/shuffled-audio" + OFF, "control/random-init" + OFF)
+SYSTEM_NAMES = (*VARIANTS, "ecm" + HEARD, *SPEECH_ONLY, *RIVALS)
+CONTROLS = (*Controls.names, "control/mean-face", "control/shuffled-audio" + OFF, "control/random-init" + OFF)
 WILD = tuple(name + OFF for name in ("ecm", "ecm/with-lrs2"))
 STYLED = tuple(name + OFF for name in ("ecm", "ecm/code"))
 CONTROLLED = ("ecm", "ecm/code")
@@ -106,8 +118,10 @@ RECOGNISED = ("ecm", "ecm/code", "ecm/code~sad=4", "ecm" + OFF, "control/static-
 PRIORED = ("ecm", "ecm/gru", "ecm/code", "ecm/no-prior-smoothing", "control/random-init")
 
 DOSES = ("ecm/exact-prior", "ecm/noisy-prior=0.1", "ecm/noisy-prior=0.5")      # measured at `paper` scale alone
-WHOLE = ("ecm", "ecm" + OFF, "ecm/code", "voca", "faceformer", "pham17", "chun21", *Controls.names)
+WHOLE = ("ecm", "ecm/code", "voca", "faceformer", "pham17", "chun21", *Controls.names[:-1])    # on every vertex
+DYNAMIC = (*WHOLE, "ecm" + OFF, "ecm" + HEARD, "ecm/no-residual", "control/shuffled-truth", "control/mean-face")
 LEVELS = tuple(np.linspace(0, 1, 9).tolist())
+COST_LEVELS = (0.0, 0.5, 1.0)
 CREMAD = ("neutral", "happy", "angry", "sad", "disgusted", "fearful")
 CLASS_WEIGHTS = {"neutral": 1, "happy": 1, "sad": 10, "surprised": 0, "fearful": 12, "disgusted": 8, "angry": 10}
 PICTURES = 10                    # frames that the paper's protocol classifies
@@ -154,8 +168,21 @@ def neutral_clips(data: Draw) -> pd.Index:
 
 
 def steered(data: Draw) -> pd.Index:
-    """The clips that are steered through all emotions and levels: two of each speaker."""
-    return tested(data).groupby("actor").head(2).index
+    """The clips that are steered through all emotions and levels: of each speaker a neutral and an emotional one, whose
+    emotion goes round from speaker to speaker."""
+    chosen = []
+    for n, (_, rows) in enumerate(tested(data).groupby("actor")):
+        felt = rows.index[rows.emotion != NEUTRAL]
+        chosen += [rows.index[rows.emotion == NEUTRAL][0], felt[n % len(felt)]]
+    return pd.Index(chosen)
+
+
+def clips_for(name: str, data: Draw) -> pd.Index:
+    """The tested clips a system is compared on: variants of the speech-only face on neutral ones, as Tables 1 and 2
+    are; variants of the module on emotional ones."""
+    if name in DYNAMIC and name not in ("ecm" + HEARD, "ecm/no-residual", "control/mean-face"):
+        return tested(data).index
+    return neutral_clips(data) if name.endswith((OFF, "/neutral")) else emotional(data)
 
 
 # Predictions ----------------------------------------------------------------------------------------------------------
@@ -163,10 +190,15 @@ def steered(data: Draw) -> pd.Index:
 
 def predict(name: str, made: Material, clip: int) -> np.ndarray:
     """Coefficients (T, K) of a system or control for a tested clip, asked for the clip's own emotion and intensity."""
-    base, on = name.removesuffix(OFF), not name.endswith(OFF)
+    base, on = name.removesuffix(OFF).removesuffix(HEARD), not name.endswith(OFF)
+    if base == "control/mean-face":
+        row = made.data.table.loc[clip]
+        return np.broadcast_to(mean_face(made, row.emotion, row.intensity), made.data.motion[clip].shape)
     if base.startswith("control/"):
         return controls(made, on).predict(base, clip)
     trained = train(made.data.scale, made.data.seed, base)
+    if name.endswith(HEARD):
+        return trained.as_heard(trained.speech(trained.hears(clip)), made.data.template(clip))
     return trained.animate(trained.hears(clip), clip, on=on)
 
 
@@ -178,7 +210,7 @@ def controls(made: Material, on: bool = True) -> Controls:
     known = tuple(sorted({int(a) for a in data.table.actor[made.clips]}))
     return Controls(hearing, tested(data), known,
                     lambda hidden, clip: train(data.scale, data.seed, "ecm").animate(hidden, clip, on=on),
-                    lambda hidden, clip: untrained(made, "ecm").animate(hidden, clip, on=on))
+                    lambda hidden, clip: fresh(made).animate(hidden, clip, on=on))
 
 
 # Scores ---------------------------------------------------------------------------------------------------------------
@@ -218,6 +250,12 @@ def truth(data: Draw, clip: int) -> np.ndarray:
     return data.truth(clip).astype(np.float32)
 
 
+@lru_cache(maxsize=256)
+def exact_points(data: Draw, clip: int) -> np.ndarray:
+    """The points (T, M, 3) of `part` in the exact face of a tested clip."""
+    return truth(data, clip)[:, part(data).points]
+
+
 def scores(scale: str, seed: int, names: tuple[str, ...] | None = None) -> pd.DataFrame:
     """Vertex metrics and lip movement errors of every system on every tested clip; doses of wrong priors and exact
     ones at `paper` scale alone."""
@@ -227,27 +265,32 @@ def scores(scale: str, seed: int, names: tuple[str, ...] | None = None) -> pd.Da
 
 def _scored(scale: str, seed: int, name: str) -> pd.DataFrame:
     return _table(scale, seed, f"scores-{name}",
-                  lambda made, i: [{"system": name, **score(made.data, i, predict(name, made, i), name)}])
+                  lambda made, i: [{"system": name, **score(made.data, i, predict(name, made, i), name)}],
+                  lambda data: clips_for(name, data))
 
 
 def score(data: Draw, clip: int, coefficients: np.ndarray, name: str) -> dict[str, float]:
     """Columns of one clip: all of them for systems `WHOLE`, else those of upper face and lips."""
     cut = part(data)
-    pred, true = cut.vertices(clip, coefficients), truth(data, clip)
-    exact = true[:, cut.points]
-    numbers = _standard(data, clip, coefficients, pred, true) if name in WHOLE else {}
-    upper = cut.regions["upper_face"]
-    numbers["upper_mm"] = float(np.linalg.norm(pred[:, upper] - exact[:, upper], axis=-1).mean())
-    numbers["upper_jerk_ratio"] = jerk_ratio(pred[:, upper], exact[:, upper])
+    pred, exact = cut.vertices(clip, coefficients), exact_points(data, clip)
+    numbers = _standard(data, clip, pred, exact) if name in DYNAMIC else _upper(data, pred, exact)
+    if name in WHOLE:
+        numbers |= _whole_face(data, clip, coefficients, truth(data, clip), data.topology.mm_per_unit)
     return (numbers | _intensity(data, clip, coefficients)
             | lip_scores(data, clip, pred, exact, shifted=name.startswith(SHIFTED)))
 
 
-def _standard(data: Draw, clip: int, coefficients: np.ndarray, pred: np.ndarray, true: np.ndarray) -> dict[str, float]:
-    """The columns of lib.metrics.evaluate; regions from the cut, what needs every vertex from the whole face."""
-    cut, unit = part(data), data.topology.mm_per_unit
-    numbers = evaluate(pred, true[:, cut.points], cut.template(clip), cut.regions, unit)
-    return numbers | _whole_face(data, clip, coefficients, true, unit)
+def _standard(data: Draw, clip: int, pred: np.ndarray, exact: np.ndarray) -> dict[str, float]:
+    """The columns of lib.metrics.evaluate that regions alone decide."""
+    cut = part(data)
+    numbers = evaluate(pred, exact, cut.template(clip), cut.regions, data.topology.mm_per_unit)
+    return {name: value for name, value in numbers.items() if not name.startswith("vertex_error")}
+
+
+def _upper(data: Draw, pred: np.ndarray, exact: np.ndarray) -> dict[str, float]:
+    upper = part(data).regions["upper_face"]
+    return {"upper_mm": float(np.linalg.norm(pred[:, upper] - exact[:, upper], axis=-1).mean()),
+            "upper_jerk_ratio": jerk_ratio(pred[:, upper], exact[:, upper])}
 
 
 def _whole_face(data: Draw, clip: int, coefficients: np.ndarray, true: np.ndarray, unit: float) -> dict[str, float]:
@@ -317,9 +360,20 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> float:
 def _lips_of(made: Material, clip: int, coefficients: np.ndarray) -> dict[str, float]:
     """LIP columns of one of ECM's own faces."""
     cut = part(made.data)
-    found = lip_scores(made.data, clip, cut.vertices(clip, coefficients), truth(made.data, clip)[:, cut.points],
-                       shifted=True)
+    found = lip_scores(made.data, clip, cut.vertices(clip, coefficients), exact_points(made.data, clip), shifted=True)
     return {name: found[name] for name in LIP}
+
+
+def speaker_ids(scale: str, seed: int) -> pd.DataFrame:
+    """Lip errors of FaceFormer under each of its speaker ids, neutral clips."""
+    return _table(scale, seed, "ids", _under_ids, neutral_clips)
+
+
+def _under_ids(made: Material, clip: int) -> list[dict]:
+    cut, true = part(made.data), exact_points(made.data, clip)
+    faces = train(made.data.scale, made.data.seed, "faceformer").under_every_id(clip)
+    scored = [lip_scores(made.data, clip, cut.vertices(clip, face), true) for face in faces]
+    return [{"system": "faceformer", "id": n, **{name: found[name] for name in LIP}} for n, found in enumerate(scored)]
 
 
 # Sound and style ------------------------------------------------------------------------------------------------------
@@ -350,8 +404,9 @@ def style_sources(scale: str, seed: int) -> pd.DataFrame:
 def _styled(made: Material, clip: int) -> list[dict]:
     data, rows = made.data, []
     unseen = data.rows("unseen")
-    same = unseen.actor == unseen.actor[clip]
-    sources = {"own": clip, "other clip": _next(unseen.index[same], clip), "foreign": _next(unseen.index[~same], clip)}
+    same, neutral = unseen.actor == unseen.actor[clip], unseen.emotion == NEUTRAL      # nothing else may change
+    sources = {"own": clip, "other clip": _next(unseen.index[same & neutral], clip),
+               "foreign": _next(unseen.index[~same & neutral], clip)}
     shuffle = np.random.default_rng([data.seed, 19, clip]).permutation(len(data.motion[clip]))
     for name in STYLED:
         trained = train(data.scale, data.seed, name.removesuffix(OFF))
@@ -365,9 +420,9 @@ def _styled(made: Material, clip: int) -> list[dict]:
 
 
 def _next(rows: pd.Index, clip: int) -> int:
-    """A clip of `rows` other than `clip`, which one depends on the clip alone."""
+    """A clip of `rows` other than `clip`, which one depends on the clip alone; itself where there is none (smoke)."""
     others = rows[rows != clip]
-    return int(others[clip % len(others)])
+    return int(others[clip % len(others)]) if len(others) else clip
 
 
 # Intensity ------------------------------------------------------------------------------------------------------------
@@ -397,28 +452,42 @@ def present(data: Draw) -> list[str]:
 
 def _curve(trained: Trained, clip: int, said: ecm.Speech, formula: str, emotion: str) -> list[dict]:
     data = trained.made.data
-    faces = [trained.face(said, data.template(clip), asked(emotion, level), formula) for level in LEVELS]
+    faces = trained.faces(said, data.template(clip), [asked(emotion, level) for level in LEVELS], formula)
     neutral, full = measures.target(data, clip, NEUTRAL), measures.target(data, clip, emotion)
-    return [{"asked": emotion, "level": level, "achieved": float(measures.achieved(data, face, neutral, full)),
-             "lips": _beside(data, "lips", face - faces[0], [full - neutral]),
-             "others": _along_others(data, clip, emotion, face - faces[0])}
-            for level, face in zip(LEVELS, faces, strict=True)]
+    achieved, change = measures.achieved(data, faces, neutral, full), faces - faces[:1]
+    columns = (achieved, _beside(data, "lips", change, full - neutral), _along_others(data, clip, emotion, change))
+    return [{"asked": emotion, "level": level, "achieved": float(a), "lips": float(b), "others": float(c)}
+            for level, a, b, c in zip(LEVELS, *columns, strict=True)]
 
 
-def _beside(data: Draw, region: str, change: np.ndarray, axes: list[np.ndarray]) -> float:
-    """Share of a change (T, K) that moves a region in another way than the true axis does."""
-    moved, wanted = measures.within(data, region, change), measures.within(data, region, axes[0])
-    beside = moved - (moved @ wanted) / max(wanted @ wanted, 1e-12) * wanted
-    return float(np.linalg.norm(beside) / max(np.linalg.norm(change), 1e-6))
+def _beside(data: Draw, region: str, change: np.ndarray, axis: np.ndarray) -> np.ndarray:
+    """Shares (N,) of changes (N, T, K) that move a region in another way than the true axis (T, K) does."""
+    moved, wanted = measures.within(data, region, change), measures.within(data, region, axis)
+    beside = moved - (moved @ wanted / max(wanted @ wanted, 1e-12))[:, None] * wanted
+    return np.linalg.norm(beside, axis=1) / np.linalg.norm(change, axis=(1, 2)).clip(1e-6)
 
 
-def _along_others(data: Draw, clip: int, emotion: str, change: np.ndarray) -> float:
-    """Largest share of a change (T, K) of the upper face along what only another emotion does."""
-    neutral = measures.target(data, clip, NEUTRAL)
-    axes = {e: measures.within(data, "upper_face", measures.target(data, clip, e) - neutral) for e in present(data)[1:]}
+def _along_others(data: Draw, clip: int, emotion: str, change: np.ndarray) -> np.ndarray:
+    """Largest shares (N,) of changes (N, T, K) of the upper face along what only another emotion does."""
+    axes = dict(_axes(data, clip))
     moved, own = measures.within(data, "upper_face", change), axes.pop(emotion)
+    size = np.linalg.norm(moved, axis=1)
     beside = [x - (x @ own) / (own @ own) * own for x in axes.values()]
-    return float(max(abs(moved @ x) / max(np.linalg.norm(x) * np.linalg.norm(moved), 1e-6) for x in beside))
+    return np.max([np.abs(moved @ x) / (np.linalg.norm(x) * size).clip(1e-6) for x in beside], axis=0)
+
+
+@lru_cache(maxsize=8)
+def _axes(data: Draw, clip: int) -> dict[str, np.ndarray]:
+    """What every emotion does to the upper face for the clip's own sound."""
+    neutral = measures.target(data, clip, NEUTRAL)
+    return {e: measures.within(data, "upper_face", measures.target(data, clip, e) - neutral) for e in present(data)[1:]}
+
+
+def steps(scale: str, seed: int) -> pd.DataFrame:
+    """What the basis makes of steps of true intensity (`measures.step_errors`), a clip of every third speaker."""
+    data = material(scale, seed).data
+    clips = tested(data).groupby("actor").head(1).index[::3]
+    return _cached(scale, seed, "steps", lambda: measures.step_errors(data, clips, present(data)))
 
 
 def lip_cost(scale: str, seed: int) -> pd.DataFrame:
@@ -432,10 +501,10 @@ def _costs(made: Material, clip: int) -> list[dict]:
     for name in COSTED:
         trained, on = train(data.scale, data.seed, name.removesuffix(OFF)), not name.endswith(OFF)
         said = trained.speech(trained.hears(clip))
-        for level, kind in ((0.0, NEUTRAL), (1.0, emotion)):
+        for level in COST_LEVELS:
             face = trained.face(said, data.template(clip), asked(emotion, level) if on else None)
-            pred, true = (cut.vertices(clip, x)[:, :LANDMARKS].astype(np.float64) for x in
-                          (face, measures.target(data, clip, kind)))
+            exact = measures.exact_face(data, clip, emotion if level else NEUTRAL, level or 1.0)
+            pred, true = (cut.vertices(clip, x)[:, :LANDMARKS].astype(np.float64) for x in (face, exact))
             near = lip_movement_error(pred, true, points=MOUTH_POINTS, align="none").mean()
             found = mouth_scores(data, clip, pred, true)
             rows.append({"system": name, "level": level, "lip_b_mean": float(near),
@@ -444,37 +513,34 @@ def _costs(made: Material, clip: int) -> list[dict]:
 
 
 def facial_measures(scale: str, seed: int) -> pd.DataFrame:
-    """Mouth opening, corner and cheek height at three intensities, one clip per speaker."""
-    return _table(scale, seed, "facial", _facial, lambda data: tested(data).groupby("actor").head(1).index)
+    """Mouth opening, corner and cheek height at three intensities, clips `steered`."""
+    return _table(scale, seed, "facial", _facial, steered)
 
 
 def _facial(made: Material, clip: int) -> list[dict]:
-    from lib.puppet.corpus import counterfactual
-
     data, rows = made.data, []
     for emotion in (e for e in ("fearful", "happy") if e in present(data)):
         for level in (0.5, 0.75, 1.0):
-            exact = counterfactual(data.specs[clip], face_only=True, emotion=emotion, intensity=level)
-            faces = {"control/oracle": exact.oracle_vertices(FPS)}
+            faces = {"control/oracle": measures.exact_face(data, clip, emotion, level)}
             for name in CONTROLLED:
                 trained = train(data.scale, data.seed, name)
                 said = trained.speech(trained.hears(clip))
-                faces[name] = data.vertices(clip, trained.face(said, data.template(clip), asked(emotion, level)))
+                faces[name] = trained.face(said, data.template(clip), asked(emotion, level))
             rows += [{"system": name, "asked": emotion, "level": level, **signed_measures(data, clip, face)}
                      for name, face in faces.items()]
     return rows
 
 
-def signed_measures(data: Draw, clip: int, vertices: np.ndarray) -> dict[str, float]:
+def signed_measures(data: Draw, clip: int, coefficients: np.ndarray) -> dict[str, float]:
     """Mouth opening, corner and cheek height above rest, mean over frames in shares of the face height."""
     points, rest = data.topology.landmarks, data.template(clip)
     height = rest[points[27], 1] - rest[points[8], 1]
-    moved = (vertices - rest).mean(0)[:, 1]
+    moved = data.basis.decode(coefficients.mean(0, keepdims=True))[0, :, 1]            # decoding is linear
     corner = moved[points[[48, 54]]].mean() - moved[points[33]]
-    cheeks = _cheeks(data, rest)
-    opening = lip_opening(vertices[:, points]).mean() - lip_opening(rest[None, points])[0]
+    shown = part(data).vertices(clip, coefficients)[:, :LANDMARKS]
+    opening = lip_opening(shown).mean() - lip_opening(rest[None, points])[0]
     return {"opening": float(opening / height), "corner": float(corner / height),
-            "cheek": float(moved[cheeks].mean() / height)}
+            "cheek": float(moved[_cheeks(data, rest)].mean() / height)}
 
 
 def _cheeks(data: Draw, rest: np.ndarray) -> np.ndarray:
@@ -506,13 +572,19 @@ def _edited(made: Material, clip: int) -> list[dict]:
 def _edits(made: Material, clip: int, emotion: str, inside: np.ndarray) -> dict:
     """Faces (T, K) without and with the edit, by system and formula."""
     level, kind, found = torch.from_numpy(inside[None].astype(np.float32)), COMMON.index(emotion), {}
-    for name in CONTROLLED:
-        trained = train(made.data.scale, made.data.seed, name)
+    for name in (*CONTROLLED, "control/random-init"):
+        trained = train(made.data.scale, made.data.seed, name) if name in CONTROLLED else fresh(made)
         said, rest = trained.speech(trained.hears(clip)), made.data.template(clip)
         for formula in ecm.FORMULAS:
-            both = [trained.face(said, rest, ecm.command(kind, x), formula) for x in (torch.zeros_like(level), level)]
-            found[name, formula] = tuple(both)
+            found[name, formula] = tuple(trained.faces(said, rest, [ecm.command(kind, 0 * level),
+                                                                    ecm.command(kind, level)], formula))
     return found
+
+
+@lru_cache(maxsize=4)
+def fresh(made: Material) -> Trained:
+    """ECM before its first step."""
+    return untrained(made, "ecm")
 
 
 def _locality(data: Draw, still: np.ndarray, edited: np.ndarray, axis: np.ndarray, inside: np.ndarray) -> dict:
@@ -594,12 +666,26 @@ def _heard_priors(made: Material, clip: int) -> list[dict]:
     data, rows = made.data, []
     logits = image_logits(data.scale, truth(data, clip), data.template(clip))
     for name in PRIORED:
-        known = name.startswith("ecm")
-        trained = train(data.scale, data.seed, name) if known else untrained(made, "ecm")
+        trained = train(data.scale, data.seed, name) if name.startswith("ecm") else fresh(made)
         said = trained.speech(trained.hears(clip)).heard[0].numpy()
         target = normaliser(made, trained.system).targets(logits)
-        rows.append({"system": name, "prior_correlation": _correlation(said.ravel(), target.ravel())})
-    return rows
+        rows.append({"system": name, **_agreement(said, target, mean_prior(made, trained.system))})
+    usual, target = (mean_prior(made, SYSTEMS["ecm"]), normaliser(made, SYSTEMS["ecm"]).targets(logits))
+    constant = np.broadcast_to(usual, target.shape)
+    return [*rows, {"system": "control/mean-prior", **_agreement(constant, target, usual)}]
+
+
+def _agreement(said: np.ndarray, target: np.ndarray, usual: np.ndarray) -> dict[str, float]:
+    """Correlation of priors (T, 7) over frames and classes, with and without the mean (7,) of every class."""
+    return {"prior_correlation": _correlation((said - usual).ravel(), (target - usual).ravel()),
+            "prior_raw": _correlation(said.ravel(), target.ravel())}
+
+
+@lru_cache(maxsize=16)
+def mean_prior(made: Material, system: System) -> np.ndarray:
+    """Mean prior (7,) of the emotional training clips of a system."""
+    scale, felt = normaliser(made, system), made.clips[made.data.table.emotion[made.clips] != NEUTRAL]
+    return np.concatenate([scale.targets(given_logits(made, system, i)) for i in felt]).mean(0)
 
 
 # Causes and transfer --------------------------------------------------------------------------------------------------
@@ -655,7 +741,7 @@ def _transferred(made: Material, clip: int) -> list[dict]:
     rest = head().neutral(identity)
     moved = made.face.decode(made.face.encode(given.oracle_vertices(FPS), given.neutral()), rest)
     exact = {"separable": given, "interacting": recast(given, manner_of=receiver)}
-    mean = data.basis.decode(controls(made).mean_motion[None]) + rest
+    mean = data.basis.decode(usual_motion(data, receiver)[None]) + rest
     rows = []
     for case, face in exact.items():
         true = head().vertices(face.rig_at(FPS, audible=True), identity)
@@ -663,6 +749,12 @@ def _transferred(made: Material, clip: int) -> list[dict]:
         rows.append({"system": "ecm", "receiver": receiver, "case": case, "error_mm": error, "static_mm": still,
                      "mean_motion_mm": usual, "transfer_skill": 1 - error / usual})
     return rows
+
+
+def usual_motion(data: Draw, actor: int) -> np.ndarray:
+    """Mean coefficients (K,) of an unseen actor's own clips."""
+    rows = data.rows("unseen")
+    return np.concatenate([data.motion[i] for i in rows.index[rows.actor == actor]]).mean(0)
 
 
 # The recogniser and the crowd -----------------------------------------------------------------------------------------
