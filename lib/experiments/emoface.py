@@ -7,17 +7,21 @@ measured. The label is told to EmoFace, its variants and FaceFormer; EmoTalk hea
 Departures from the paper at every scale: features of a frozen speech encoder (the paper trains its transformer), one
 row per frame for all systems; ten speakers of a generated corpus without a speaker code instead of one actor; one
 setting per scale, not selected on validation clips. At smoke and laptop scale also 30 frames per second instead of 60,
-narrow layers without dropout, batches, and a learning rate to match.
+narrow layers without dropout, batches, and a learning rate to match. All take as many steps on whole clips.
+
+EmoTalk's emotion branch hears acoustic features (mel bands, pitch, voicing) through a small trained encoder that
+classifier and decoder share: a frozen encoder of phonemes would leave its cross-entropy nothing to teach.
 
 Choices where the paper is silent: FaceFormer's label takes the place of its one-hot speaker, EmoTalk pairs clips of one
-actor and sentence in two emotions ("paired-only" trains on nothing else, as the paper says; the default also uses the
-clips without partner), the autoregressive decoder is fed its own predictions of a first pass (see `_own_past`).
+actor and sentence in two emotions ("paired-only" trains on nothing else, as the paper says, but for emotions that no
+pair has, whose clips are their own partners; the default also uses the other clips without partner), FaceFormer and
+the autoregressive decoder are fed their own predictions of a first pass (see `_own_past`).
 
 `facegood` holds real recordings in the same form: Mandarin speech of one speaker with 116 rig weights, no emotion.
 Names: `emoface/x` is another training, `emoface~x` the same weights used otherwise, `control/x` a trivial rival.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -27,10 +31,11 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from lib import audio as sound
 from lib.data.clip import SAMPLE_RATE
 from lib.errors import InputError
 from lib.experiments import systems
-from lib.experiments.draw import Draw, corpus, draw, foundation, to_video_rate
+from lib.experiments.draw import FEATURE_RATE, Draw, corpus, draw, foundation, to_video_rate
 from lib.experiments.systems import Batch, Course, Size, fit_cached
 from lib.face.rig import METAHUMAN, from_metahuman, to_metahuman
 from lib.losses import vertex_mse
@@ -50,25 +55,26 @@ DROPOUT = {"smoke": 0.0, "laptop": 0.0, "paper": 0.1}   # it would double the ti
 STRIDE = {"smoke": 3, "laptop": 3, "paper": 1}          # vertices are measured at every such frame
 BLOCK_S = 5.0                                           # real takes are cut into clips of this length
 TAKES = {"smoke": 1, "laptop": 2, "paper": 5}           # how many real takes are left out in turn
+ACOUSTIC_BANDS = 26
+ACOUSTIC_WIDTH = ACOUSTIC_BANDS + 2                     # with pitch and voicing
 REAL_EPOCHS = {"smoke": 1, "laptop": 3, "paper": 3}     # times as many epochs: there are a third as many clips
 
-# `components` is the width of what is predicted. Whole clips, as published, so that every position is trained; only
-# FaceFormer, whose loop takes its time, sees windows: as many frames per step, as many steps.
+# `components` is the width of what is predicted. Whole clips, as published, so that every position is trained.
 WHOLE = 10**6                                           # frames
 SIZES = {
     "smoke": Size(CONTROLLERS, width=16, batch=4, window=WHOLE, epochs=2, learning_rate=2e-3),
     "laptop": Size(CONTROLLERS, width=40, batch=6, window=WHOLE, epochs=10, learning_rate=2e-3),
     "paper": Size(CONTROLLERS, width=512, batch=1, window=WHOLE, epochs=1000, learning_rate=1e-5),
 }
-WINDOWED = {"smoke": {"window": 24}, "laptop": {"window": 45, "batch": 16, "epochs": 27}, "paper": {}}
 
 
 @dataclass(frozen=True)
 class System:
     """One training: its family and what differs from the family's default.
 
-    `attention`, `positions`, `decoder`, `past`: see lib/models/emoface.py. `pretrained`: features of the taught speech
-    encoder or of the same encoder with random weights. `told`: the label is an input. `clips`: "all" or "paired".
+    `attention`, `positions`, `decoder`, `past`: see lib/models/emoface.py. `features`: of the "taught" speech encoder,
+    of the same encoder with "random" weights, or taught ones with "acoustic" ones beside them. `told`: the label is an
+    input. `clips`: "all" or "paired".
     """
 
     family: str = "emoface"
@@ -76,7 +82,7 @@ class System:
     positions: bool = True
     decoder: str = "transformer"
     past: int | None = None
-    pretrained: bool = True
+    features: str = "taught"
     told: bool = True
     clips: str = "all"
 
@@ -84,16 +90,16 @@ class System:
 SYSTEMS = {
     "emoface": System(),
     "emoface/code": System(attention="frame"),
-    "emoface/no-pretrain": System(pretrained=False),
+    "emoface/no-pretrain": System(features="random"),
     "emoface/fc-decoder": System(decoder="fc"),
     "emoface/lstm-decoder": System(decoder="lstm"),
     "emoface/no-pe": System(positions=False),
     "emoface/ar-decoder": System(decoder="autoregressive"),
     "faceformer": System("faceformer"),
-    "emotalk": System("emotalk", told=False),
-    "emotalk/paired-only": System("emotalk", told=False, clips="paired"),
+    "emotalk": System("emotalk", features="acoustic", told=False),
+    "emotalk/paired-only": System("emotalk", features="acoustic", told=False, clips="paired"),
 }
-PAST = {f"emoface/ar-decoder,past={frames}": System(decoder="autoregressive", past=frames) for frames in (0, 5)}
+PAST = {"emoface/ar-decoder,past=5": System(decoder="autoregressive", past=5)}
 REAL = ("emoface", "emoface/code", "emoface/fc-decoder", "emoface/lstm-decoder", "emoface/no-pe", "faceformer")
 
 
@@ -107,7 +113,7 @@ def material(scale: str, seed: int) -> Draw:
 
 
 @lru_cache(maxsize=8)
-def rigged(scale: str, seed: int, pretrained: bool = True) -> Draw:
+def rigged(scale: str, seed: int, features: str = "taught") -> Draw:
     """The same draw with controllers (T, 174) as motion and floor: what systems learn from.
 
     Its `basis` still is the one of vertices; use `coefficients` to get there.
@@ -116,9 +122,9 @@ def rigged(scale: str, seed: int, pretrained: bool = True) -> Draw:
     path = CACHE / "controllers" / f"{digest(data.key, code_digest('lib.face.rig', 'lib.experiments.emoface'))}.npz"
     stored = cached_arrays(path, lambda: _controllers(data))
     cuts = np.cumsum([len(motion) for motion in data.motion])[:-1]
-    hidden = data.hidden if pretrained else _untaught(data)
-    return replace(data, hidden=hidden, motion=np.split(stored["motion"], cuts),
-                   floor=np.split(stored["floor"], cuts), key=digest(data.key, "controllers", pretrained))
+    hidden = {"taught": lambda: data.hidden, "random": lambda: _untaught(data), "acoustic": lambda: _acoustic(data)}
+    return replace(data, hidden=hidden[features](), motion=np.split(stored["motion"], cuts),
+                   floor=np.split(stored["floor"], cuts), key=digest(data.key, "controllers", features))
 
 
 def _controllers(data: Draw) -> dict[str, np.ndarray]:
@@ -127,22 +133,48 @@ def _controllers(data: Draw) -> dict[str, np.ndarray]:
             "floor": np.concatenate([to_metahuman(clip.rig_at(data.fps, audible=True)) for clip in clips])}
 
 
-@lru_cache(maxsize=2)
-def untaught(scale: str):
-    """The small speech encoder with random weights; one draw of them for all seeds, as there is one taught encoder."""
-    from lib.foundations import speech_encoder
+@lru_cache(maxsize=4)
+def untaught(scale: str, seed: int):
+    """A speech encoder built like that of the scale, with random weights of the seed."""
+    from lib.models.speech import SpeechFeatures
 
-    return speech_encoder(scale, pretrained=False)
+    taught = foundation(scale).encoder
+    seed_everything(seed, 2)
+    return SpeechFeatures("random weights", type(taught)(taught.config), released=False)
 
 
 def _untaught(data: Draw) -> list[np.ndarray]:
+    encoder = untaught(data.scale, data.seed)
+    return _at_video_rate(data, "untaught speech features", encoder.features, weights_digest(encoder.encoder))
+
+
+def _acoustic(data: Draw) -> list[np.ndarray]:
+    """Speech features with acoustic ones to their right, these standardised over the training frames."""
+    heard = _at_video_rate(data, "acoustic features", acoustic, code_digest("lib.audio"), ACOUSTIC_BANDS)
+    known = np.concatenate([heard[i] for i in data.rows("train").index])
+    mean, deviation = known.mean(0), known.std(0) + 1e-6
+    return [np.concatenate([hidden, (own - mean) / deviation], axis=1)
+            for hidden, own in zip(data.hidden, heard, strict=True)]
+
+
+def acoustic(audio: np.ndarray) -> np.ndarray:
+    """What a voice says beside its words, (Ta, ACOUSTIC_WIDTH) at 50 Hz: mel bands, log pitch over 150 Hz, voicing."""
+    pitch = sound.pitch(audio, fps=FEATURE_RATE)
+    voiced = np.isfinite(pitch)
+    bands = sound.mel(audio, fps=FEATURE_RATE, n_mels=ACOUSTIC_BANDS)
+    return np.column_stack([bands, np.log(np.where(voiced, pitch, 150) / 150), voiced]).astype(np.float32)
+
+
+def _at_video_rate(data: Draw, label: str, features: Callable[[np.ndarray], np.ndarray], *key) -> list[np.ndarray]:
+    """Features (2T, C) of every clip of a draw that is trained on or tested, cached under its clips and `key`."""
     from tqdm.auto import tqdm
 
-    made, encoder = corpus(data.scale), untaught(data.scale)
-    bar = tqdm(range(len(made)), desc="untaught speech features", unit="clip", leave=False)
-    path = CACHE / "features" / f"{digest(made.key, weights_digest(encoder.encoder))}.npz"
-    stored = cached_arrays(path, lambda: {str(i): encoder.features(made[i].audio).astype(np.float16) for i in bar})
-    return [to_video_rate(stored[str(i)], len(motion), data.fps)
+    made, wanted = corpus(data.scale), data.rows("train", "seen", "unseen").position
+    path = CACHE / "features" / f"{digest(made.key, wanted.tolist(), *key)}.npz"
+    stored = cached_arrays(path, lambda: {str(i): features(made[i].audio).astype(np.float16)
+                                          for i in tqdm(wanted, desc=label, unit="clip", leave=False)})
+    empty = np.zeros_like(next(iter(stored.values())))
+    return [to_video_rate(stored.get(str(i), empty), len(motion), data.fps)
             for i, motion in zip(data.table.position, data.motion, strict=True)]
 
 
@@ -302,15 +334,19 @@ def between(curves: np.ndarray, at: np.ndarray) -> np.ndarray:
 
 
 def course(data: Draw, system: System, size: Size) -> Course:
-    """What a system learns from: all training clips, or those with a partner in another emotion."""
+    """What a system learns from: all training clips, or those with a partner in another emotion.
+
+    Clips of emotions that no pair has stay in: a system that never saw an emotion shows nothing about its training.
+    """
     rows = data.rows("train")
     labels = rows.emotion.map(EMOTIONS.index).to_numpy()
     kind = PairCourse if system.family == "emotalk" else LabelCourse
     made = kind(data, size, (), EMOTIONS, rows.index.to_numpy(), labels, system.told, "own")
     if system.clips == "all":
         return made
-    paired = np.array([i for i, others in enumerate(made.targets()) if others[0] != i], int)
-    return replace(made, clips=made.clips[paired], labels=labels[paired]) if len(paired) else made
+    paired = np.array([others[0] != i for i, others in enumerate(made.targets())])
+    kept = paired | ~np.isin(labels, labels[paired])
+    return replace(made, clips=made.clips[kept], labels=labels[kept])
 
 
 def config(data: Draw, system: System, size: Size) -> emoface.Config:
@@ -327,8 +363,9 @@ def emotalk_config(data: Draw, size: Size) -> emotalk.Config:
     published = emotalk.EMOFACE
     emotion = 4 * round(size.width * published.emotion_width / published.content_width / 4)
     return replace(published, motion_width=data.motion[0].shape[1], content_width=size.width, emotion_width=emotion,
-                   audio_width=data.audio_width, emotions=len(EMOTIONS), period=round(data.fps), fps=data.fps,
-                   dropout=DROPOUT[data.scale], wav2vec2_content=None, wav2vec2_emotion=None)
+                   audio_width=data.audio_width - ACOUSTIC_WIDTH, acoustic_width=ACOUSTIC_WIDTH,
+                   emotions=len(EMOTIONS), period=round(data.fps), fps=data.fps, dropout=DROPOUT[data.scale],
+                   wav2vec2_content=None, wav2vec2_emotion=None)
 
 
 class Trained:
@@ -349,9 +386,15 @@ class Trained:
         if self.system.family == "faceformer":
             given = given if self.system.told else torch.ones(1, 1)
             return self.model.decode(heard, given, frames)[0].numpy()
-        condition = None if self.system.family == "emotalk" else given
-        arguments = (condition, frames) if condition is None else (condition,)
-        return self.model.decode(heard, *arguments)[0].numpy()
+        if self.system.family == "emotalk":
+            return self.model.decode(speech_of(heard), None, frames)[0].numpy()
+        return self.model.decode(heard, given)[0].numpy()
+
+    @torch.no_grad()
+    def recognise(self, hidden: np.ndarray) -> str:
+        """Emotion that EmoTalk's own classifier hears in features (2T, C)."""
+        heard = speech_of(torch.from_numpy(hidden[::2])[None]).emotion
+        return EMOTIONS[int(self.model.classify(self.model.encode_emotion(heard, heard.shape[1])).argmax())]
 
     def predict(self, hidden: np.ndarray, clip: int, emotion: str | np.ndarray | None = None) -> np.ndarray:
         """Coefficients (T, K) on the face of a clip's speaker; the label is the clip's own unless another is given."""
@@ -359,10 +402,15 @@ class Trained:
         return coefficients(self.data, clip, curves)
 
 
+def speech_of(hidden: Tensor) -> emotalk.Speech:
+    """What EmoTalk's two branches hear in features (B, S, C + ACOUSTIC_WIDTH)."""
+    return emotalk.Speech(hidden[..., :-ACOUSTIC_WIDTH], hidden[..., -ACOUSTIC_WIDTH:])
+
+
 @lru_cache(maxsize=32)
 def train(scale: str, seed: int, name: str, progress: bool = True) -> Trained:
     """The named system of a seed on the puppet corpus, trained or taken from the cache."""
-    return fitted(rigged(scale, seed, (SYSTEMS | PAST)[name].pretrained), name, SIZES[scale], progress)
+    return fitted(rigged(scale, seed, (SYSTEMS | PAST)[name].features), name, SIZES[scale], progress)
 
 
 @lru_cache(maxsize=64)
@@ -372,10 +420,12 @@ def train_real(scale: str, seed: int, name: str, left_out: str, progress: bool =
 
 
 def fitted(data: Draw, name: str, size: Size, progress: bool = True, times: int = 1) -> Trained:
-    """A system trained on any draw of rig curves, `times` the epochs of its size."""
-    system = (SYSTEMS | PAST)[name]
-    size = replace(size, **WINDOWED[data.scale]) if system.family == "faceformer" else size
-    size = replace(size, components=data.motion[0].shape[1], epochs=times * size.epochs)
+    """A system trained on any draw of rig curves, `times` the epochs of its size over all training clips.
+
+    As many steps for a system that learns from fewer clips.
+    """
+    system, batches = (SYSTEMS | PAST)[name], -(-len(data.rows("train")) // size.batch)
+    size = replace(size, components=data.motion[0].shape[1], steps=times * size.epochs * batches)
     folder = run_folder("emoface", data.key, data.seed, system, size, LAYERS[data.scale], DROPOUT[data.scale],
                         code_digest(*CODE, *MODELS))
     build = {"emoface": _emoface, "faceformer": _faceformer, "emotalk": _emotalk}[system.family]
@@ -397,14 +447,15 @@ def _at_once(model: emoface.EmoFace, batch: Batch) -> Tensor:
     return model.decode(batch.hidden[:, ::2], batch.emotion)
 
 
-def _own_past(model: emoface.EmoFace, batch: Batch) -> Tensor:
+def _own_past(model: emoface.EmoFace | faceformer.FaceFormer, batch: Batch) -> Tensor:
     """Frames fed what the decoder itself makes of the true past: one pass instead of a loop over frames.
 
     With the true past alone the decoder would meet its own errors only when tested.
     """
+    told = batch.condition if isinstance(model, faceformer.FaceFormer) else batch.emotion
     with torch.no_grad():
-        guessed = model.teacher_forced(batch.hidden[:, ::2], batch.emotion, batch.motion)
-    return model.teacher_forced(batch.hidden[:, ::2], batch.emotion, guessed)
+        guessed = model.teacher_forced(batch.hidden[:, ::2], told, batch.motion)
+    return model.teacher_forced(batch.hidden[:, ::2], told, guessed)
 
 
 def _faceformer(data: Draw, system: System, size: Size, checkpoint: Path, label: str, progress: bool):
@@ -415,8 +466,7 @@ def _faceformer(data: Draw, system: System, size: Size, checkpoint: Path, label:
         subjects=taught.condition_width, audio_per_frame=1, audio_width=data.audio_width, dropout=DROPOUT[data.scale]))
 
     def losses(batch: Batch) -> dict[str, Tensor]:
-        answer = model.decode(batch.hidden[:, ::2], batch.condition, batch.motion.shape[1])
-        return {"rig": vertex_mse(answer, batch.motion)}
+        return {"rig": vertex_mse(_own_past(model, batch), batch.motion)}
 
     return model, fit_cached(model, taught, losses, {"rig": 1.0}, checkpoint, label, progress)
 
@@ -427,7 +477,7 @@ def _emotalk(data: Draw, system: System, size: Size, checkpoint: Path, label: st
 
     def losses(batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
         recipient, donor, cross, own, emotion = batch
-        speech = (emotalk.Speech.of(hidden[:, ::2]) for hidden in (recipient, donor))
+        speech = (speech_of(hidden[:, ::2]) for hidden in (recipient, donor))
         return emotalk.losses(model(*speech, None, (cross.shape[1], own.shape[1])), cross, own, emotion)
 
     return model, fit_cached(model, course(data, system, size), losses, vars(weights), checkpoint, label, progress)

@@ -4,6 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from lib.errors import InputError
 from lib.experiments import emoface
 from lib.experiments.animator import PuppetAnimator
 from lib.experiments.draw import foundation, frames_of, to_video_rate
@@ -18,6 +19,8 @@ class EmoFaceAnimator(PuppetAnimator):
     """
 
     def __init__(self, scale: str, seed: int, name: str = "emoface", *, eyes_added: bool = True):
+        if emoface.SYSTEMS[name].features != "taught":
+            raise InputError(f"{name} hears other features than those of the speech encoder; it is not animated here")
         self.trained, self.eyes_added = emoface.train(scale, seed, name), eyes_added
         super().__init__(emoface.material(scale, seed), emoface.EMOTIONS)
 

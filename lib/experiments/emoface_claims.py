@@ -3,22 +3,23 @@
 Scales of d (protocol, section 5). Skill: errors are divided, per seed, by the room between static template (for
 controllers the zero rig) and oracle floor on the same clips. Ratios (lip amplitude, jerk, blink rate, gaze, times) are
 compared as logarithms. Unless a column says otherwise, test clips are those of unseen speakers with unseen sentences;
-the paper has one actor, so beside Table 2 stands the same on known speakers. Everything a claim's text adds is a
+the paper has one actor, so beside Table 2 stands the same on one it knows. Everything a claim's text adds is a
 `Check` beside it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import pandas as pd
 
 from lib import printed
-from lib.claims import Check, Claim, Evidence, by_id
+from lib.claims import DELTAS, Check, Claim, Evidence, by_id
 from lib.errors import AssetMissing
 from lib.experiments import emoface
 from lib.experiments import emoface_measures as measures
 from lib.experiments.eavanet_claims import above, advantage, mean_skill, negative, room, skill_interval, values
+from lib.priors import STRONG
 from lib.stats import seed_table
 
 COLUMNS = {"full": "mae_full", "mouth": "mae_mouth", "eye": "mae_eyes"}      # columns of Tables 2 and 4: default areas
@@ -28,10 +29,11 @@ READINGS = {                     # other readings of them, shown beside: column,
     "eyes and brows": ("eye", "mae_eyes_brows", "unseen"),
     "full, moving controllers": ("full", "mae_full_active", "unseen"),
     "full, in standard deviations": ("full", "mae_full_sd", "unseen"),
-    "full, known speakers": ("full", "mae_full", "seen"), "mouth, known speakers": ("mouth", "mae_mouth", "seen"),
+    "full, known speaker": ("full", "mae_full", "seen"), "mouth, known speaker": ("mouth", "mae_mouth", "seen"),
 }
 CLIP = ["seed", "speaker", "clip"]
 CLOSURE_MM = 0.1                 # lips further open than this after filtering have lost their closure; ours
+FULL = 0.8                       # intensity of a full expression; ours
 SHORT_S = 4.0                    # "short audio clips" (Sec. 3.1.3) of a corpus whose clips last under 5 s
 
 
@@ -151,21 +153,28 @@ def claimed(d: pd.DataFrame, direction: str) -> pd.DataFrame:
     return negative(d) if direction == "a>b" else d
 
 
-def learned(results: Results, metric: str = "mae_mouth", system: str = "emoface") -> tuple[float, float] | None:
-    """Interval of a system's skill on unseen clips: what a network that has not learned does is evidence of nothing."""
-    return skill_interval(results, system, metric, "unseen")
+def learned(results: Results, metric: str = "mae_mouth", *systems: str) -> tuple[float, float] | None:
+    """The lowest interval of the systems' skill on unseen clips; EmoFace's where none is named.
+
+    What a network that has not learned does is evidence of nothing, nor is a win over one.
+    """
+    found = [skill_interval(results, system, metric, "unseen") for system in systems or ("emoface",)]
+    return None if None in found else min(found)
 
 
-def mae(results: Results, claim: Claim, column: str, a: str, b: str, **options) -> Evidence:
-    """Evidence from the error of controllers in one column of Tables 2 and 4."""
+def mae(results: Results, claim: Claim, column: str, a: str, b: str, *, rival: bool = True, **options) -> Evidence:
+    """Evidence from the error of controllers in one column of Tables 2 and 4.
+
+    `rival`: b, too, must have learned the task; not asked of a variant that the claim says cannot.
+    """
     metric = COLUMNS[column]
     return Evidence(column, claimed(advantage(results.scores, a, b, metric, "unseen"), claim.direction[column]),
                     skill_b=mean_skill(results.scores, b, metric, "unseen"),
-                    skill_interval=learned(results, metric, a), **options)
+                    skill_interval=learned(results, metric, a, *[b] * rival), **options)
 
 
 def readings(results: Results, claim: Claim, a: str, b: str) -> list[Evidence]:
-    """The same under other areas, normalisations and on known speakers; shown, never decides (3d:F15)."""
+    """The same under other areas, normalisations and on a known speaker; shown, never decides (3d:F15)."""
     return [Evidence(name, claimed(advantage(results.scores, a, b, metric, part), claim.direction[column]),
                      role="extra", direction=claim.direction[column], delta_key="rig_mae", note="another reading")
             for name, (column, metric, part) in READINGS.items()]
@@ -193,10 +202,13 @@ def against_emotalk(results: Results, claim: Claim) -> list[Evidence]:
 def pretraining(results: Results, claim: Claim) -> list[Evidence]:
     """emoface-03: random speech encoder; the mouth must lose more than the eyes, and the lips their time."""
     a, b = "emoface", "emoface/no-pretrain"
-    contrast = is_above("the mouth loses more than the eyes", _contrast(results, a, b))
-    return [*(mae(results, claim, column, a, b, checks=(contrast,)) for column in COLUMNS),
+    checks = is_above("the mouth loses more than the eyes", _contrast(results, a, b)), RANDOM_TRAINED
+    return [*(mae(results, claim, column, a, b, rival=False, checks=checks) for column in COLUMNS),
             Evidence("sync", synced(results, a, b), role="extra", direction="a>b", delta_key="sync_margin",
                      skill_interval=learned(results), note="share of the oracle's margin")]
+
+
+RANDOM_TRAINED = Check("the random encoder is trained, as in the paper", None, detail="here it stays as it was drawn")
 
 
 def _contrast(results: Results, a: str, b: str) -> pd.DataFrame:
@@ -258,13 +270,13 @@ def positions(results: Results, claim: Claim) -> list[Evidence]:
     """emoface-07, profile of the paper; in that of the released code the encoding is a constant."""
     a, b = "emoface", "emoface/no-pe"
     longer = in_skill(results, gap(results.long_clips, "mae_full", b, a), "mae_full")
-    times = results.long_clips.frames.median() / results.train_frames
+    times = results.long_clips.frames.min() / results.train_frames
     return [*(mae(results, claim, column, a, b) for column in COLUMNS),
-            Evidence("fast_mouth", in_skill(results, gap(unseen(results.scores), "fast_mouth", b, a), "mae_mouth"),
-                     skill_interval=learned(results), note="in the room of the mouth's error over all frames"),
+            Evidence("fast_mouth", in_skill(results, gap(unseen(results.scores), "fast_mouth", b, a), "fast_mouth"),
+                     skill_interval=learned(results, "fast_mouth")),
             Evidence("long_full", longer, skill_interval=learned(results, "mae_full"),
-                     checks=(Check("clips of three times the training length", bool(times >= 3),
-                                   detail=f"median {times:.1f} times"),))]
+                     checks=(Check("clips of three times the training length", bool(times >= measures.LONGER),
+                                   detail=f"at least {times:.1f} times, sentences repeated"),))]
 
 
 # Time and smoothness --------------------------------------------------------------------------------------------------
@@ -299,7 +311,8 @@ def without_past(results: Results) -> list[Evidence]:
     a, b = "emoface", "emoface/ar-decoder"
     by_past = results.past[results.past.system != a]
     further = gap(by_past.assign(past=by_past.past.astype(int)), "mae_full", 5, -1, by="past")
-    few = is_below("no gain from frames before the last five", in_skill(results, further, "mae_full"), 0.02)
+    few = is_below("no gain from frames before the last five", in_skill(results, further, "mae_full"),
+                   DELTAS["rig_mae"])
     rows = unseen(results.scores)
     return [Evidence("full", advantage(results.scores, a, b, "mae_full", "unseen"), checks=(few,),
                      skill_interval=learned(results, "mae_full")),
@@ -322,97 +335,136 @@ def smoothing(results: Results) -> list[Evidence]:
 # Viewers and lips -----------------------------------------------------------------------------------------------------
 
 
+def on_faces(results: Results) -> Results:
+    """The results with the scores of systems alone whose whole faces were measured."""
+    return replace(results, scores=results.scores.dropna(subset=["upper_mm"]))
+
+
 def viewers(results: Results, claim: Claim, rival: str) -> list[Evidence]:
     """emoface-11 and -12: printed means re-read; judges, upper face and sync on unseen speakers as proxies."""
-    rows, a = unseen(results.scores), "emoface"
-    recognised = gap(results.judged, "judge", a, rival)
+    rows, faces, a = unseen(results.scores), on_faces(results), "emoface"
+    recognised, skilled = gap(results.judged, "judge", a, rival), learned(faces, "upper_mm", a, rival)
     return [
         *printed.compared_means(claim),
         Evidence("recognition", recognised, role="proxy", delta_key="emotion_accuracy",
-                 skill_interval=learned(results, "upper_mm"), note="proxy: share of judges"),
-        Evidence("naturalness", advantage(results.scores, a, rival, "upper_mm", "unseen"), kind="diff", role="proxy",
-                 delta_key="skill", skill_interval=learned(results, "upper_mm"),
-                 note="proxy: upper face in skill"),
+                 skill_interval=skilled, note="proxy: share of judges"),
+        Evidence("naturalness", advantage(faces.scores, a, rival, "upper_mm", "unseen"), kind="diff", role="proxy",
+                 delta_key="skill", skill_interval=skilled, note="proxy: upper face in skill"),
         Evidence("lip_sync", synced(results, a, rival), kind="diff", role="proxy", delta_key="sync_margin",
-                 skill_interval=learned(results), note="proxy: sync in shares of the oracle's"),
+                 skill_interval=learned(results, "mae_mouth", a, rival),
+                 note="proxy: sync in shares of the oracle's"),
         Evidence("jerk", gap(rows.assign(off=deviation(rows.jerk)), "off", rival, a), role="extra", direction="a<b",
                  delta_key="jerk_ratio", skill_interval=learned(results), note="distance of jerk from the truth's"),
     ]
 
 
 def against_truth(results: Results, claim: Claim) -> list[Evidence]:
-    """emoface-13: printed means re-read; judges and sync against the truth, blinks with and without the controller."""
-    rate = log_rates(results.blinks)
+    """emoface-13: printed means re-read; judges and sync against the truth, blinks with and without the controller.
+
+    Judges look at strong emotions alone: EmoFace is told no intensity and shows one in between.
+    """
+    rate, strong = log_rates(results.blinks), results.judged[results.judged.intensity >= STRONG]
     without = seed_table((rate["emoface"] - rate["truth"]).abs())
+    skilled = learned(on_faces(results), "upper_mm")
     return [
         *printed.compared_means(claim),
-        Evidence("recognition", gap(results.judged, "judge", "emoface", "truth"), role="proxy", kind="approx",
-                 delta_key="emotion_accuracy", skill_interval=learned(results, "upper_mm"),
-                 note="proxy: share of judges"),
+        Evidence("recognition", gap(strong, "judge", "emoface", "truth"), role="proxy", kind="approx",
+                 delta_key="emotion_accuracy", skill_interval=skilled,
+                 note=f"proxy: share of judges, intensity of at least {STRONG:g}"),
         Evidence("naturalness", seed_table(rate["emoface~blink=paper"] - rate["truth"]), role="proxy", kind="approx",
                  delta_key="blink_rate", note="proxy: log ratio of blink rates",
-                 checks=(is_above("outside the margin without the controller", without, 0.10),)),
+                 checks=(is_above("outside the margin without the controller", without, DELTAS["blink_rate"]),)),
         Evidence("lip_sync", negative(synced(results, "emoface", "control/oracle")), role="proxy", kind="diff",
                  delta_key="sync_margin", skill_interval=learned(results),
                  note="proxy: sync in shares of the oracle's"),
+        *finished_motion(results),
+    ]
+
+
+def finished_motion(results: Results) -> list[Evidence]:
+    """Gaze and jerk beside the truth's, and what the same controllers do for FaceFormer; shown beside emoface-13."""
+    settings, rate = {"role": "extra", "kind": "approx", "direction": "approx"}, log_rates(results.blinks)
+    rows = unseen(results.scores).query("system == 'emoface'").set_index(CLIP)
+    wide_gaze = wide(results.gaze, "sd_ratio")
+    return [
+        Evidence("gaze", values(np.log(wide_gaze["emoface~gaze=paper"].clip(lower=0.01))), **settings,
+                 delta_key="amplitude_ratio", note="log of the spread over the truth's, with the controller"),
+        Evidence("jerk", values(np.log(rows.jerk_smooth.clip(lower=0.01))), **settings, delta_key="jerk_ratio",
+                 note="log ratio to the truth's, after the filter"),
+        Evidence("blinks, FaceFormer with the controller", seed_table(rate["faceformer~blink=paper"] - rate["truth"]),
+                 **settings, delta_key="blink_rate", note="the controller serves any method"),
+        Evidence("gaze, FaceFormer with the controller",
+                 values(np.log(wide_gaze["faceformer~gaze=paper"].clip(lower=0.01))), **settings,
+                 delta_key="amplitude_ratio", note="the controller serves any method"),
     ]
 
 
 def lips(results: Results) -> list[Evidence]:
-    """emoface-14: amplitude over the truth's, and lip opening at known closures beside that of another clip's sound."""
+    """emoface-14: amplitude over the truth's, and lip opening at known closures beside that of another clip's truth."""
     a, b, rows = "emoface", "faceformer", unseen(results.scores)
     follows = is_above("EmoTalk's lips also move more than FaceFormer's",
                        log_gap(rows, "lip_amplitude", "emotalk", b))
     means = rows.groupby(["system", "seed"]).closure_mm.mean()
-    space = means["control/shuffled-audio"] - means["control/oracle"]
-    amplitude = Evidence("lip_amplitude", log_gap(rows, "lip_amplitude", a, b), skill_interval=learned(results),
+    space = means["control/shuffled-truth"] - means["control/oracle"]
+    skilled = learned(results, "mae_mouth", a, b)
+    amplitude = Evidence("lip_amplitude", log_gap(rows, "lip_amplitude", a, b), skill_interval=skilled,
                          checks=(follows,))
     if not (space > 0).all():
-        return [amplitude, Evidence("closure", missing="the wrong sound closes the lips as well as the right one does")]
+        return [amplitude, Evidence("closure", missing="the truth of another clip closes the lips as well")]
     d = gap(rows, "closure_mm", b, a)
     return [amplitude, Evidence("closure", d.assign(value=d.value / d.seed.map(space)),
-                                skill_interval=learned(results),
-                                note="in the room between another clip's sound and the floor")]
+                                skill_interval=skilled,
+                                note="in the room between another clip's truth and the floor")]
 
 
 # Labels ---------------------------------------------------------------------------------------------------------------
 
 
 def told_or_heard(results: Results) -> list[Evidence]:
-    """emoface-15: one network told the label, or a guess from the voice, on all and on wrongly guessed clips."""
+    """emoface-15: one network told the label, or wrong ones as often as predictors of emotion are said to be wrong.
+
+    Where the guess is right both are the same network with the same input, so the gap sits in the wrong ones.
+    """
     table = results.label_sources[results.label_sources.system == "emoface"]
-    right = wide(table.assign(right=table.right.astype(float)), "right", by="source").audio
-    d = in_skill(results, gap(table, "mae_full", "audio", "true", by="source"), "mae_full").set_index(CLIP).value
-    right = right.reindex(d.index) == 1
-    wrong, fine = values(d[~right]), values(d[right])
-    apart = is_below("no gap where the guess is right", fine, 0.02)
-    skilled = learned(results, "mae_full")
-    seeds = set(wrong.seed) == set(results.seeds)
-    return [Evidence("full", values(d), skill_interval=skilled, checks=(apart,)),
-            Evidence("full_when_wrong", wrong, skill_interval=skilled) if seeds else
-            Evidence("full_when_wrong", missing="no wrong guess in some seed"),
-            Evidence("full, EmoTalk", advantage(results.scores, "emoface", "emotalk", "mae_full", "unseen"),
-                     role="extra", direction="a<b", delta_key="rig_mae", note="another architecture, too"),
-            *(Evidence(f"full, {share}", in_skill(results, gap(table, "mae_full", share, "true", by="source"),
-                                                  "mae_full"), role="extra", direction="a<b", delta_key="rig_mae")
-              for share in ("10% wrong", "40% wrong"))]
+    skilled, shown = learned(results, "mae_full"), {"role": "extra", "direction": "a<b", "delta_key": "rig_mae"}
+
+    def told(source: str) -> pd.DataFrame:
+        return in_skill(results, gap(table, "mae_full", source, "true", by="source"), "mae_full")
+
+    heard = table[table.source == "audio"].right.mean()
+    return [Evidence("full", told("10% wrong"), skill_interval=skilled, note="one label in ten wrong",
+                     checks=(is_above("also with four in ten wrong", told("40% wrong")),)),
+            Evidence("full_when_wrong", told("wrong"), skill_interval=skilled, note="every label wrong"),
+            Evidence("full, 40% wrong", told("40% wrong"), skill_interval=skilled, **shown),
+            Evidence("full, heard in the voice", told("audio"), skill_interval=skilled, **shown,
+                     note=f"a linear listener, right in {heard:.0%}"),
+            Evidence("full, EmoTalk", advantage(results.scores, "emoface", "emotalk", "mae_full", "unseen"), **shown,
+                     skill_interval=learned(results, "mae_full", "emoface", "emotalk"),
+                     note="another architecture, too")]
 
 
 def label_control(results: Results) -> list[Evidence]:
-    """emoface-20: skill against the exact face of the requested label, judges, strength; also against the voice."""
+    """emoface-20: skill against the exact face of the requested label, judges, strength; also against the voice.
+
+    The network is told no intensity, so strength is compared between means: single faces of weak clips are exceeded.
+    """
     def over_random(column: str, rows: pd.DataFrame) -> pd.DataFrame:
         return gap(rows, column, "emoface", "control/random-label")
 
     table = results.labels.assign(clip=results.labels["clip"] + " " + results.labels.requested)
     conflict = table[table.conflict.astype(bool)]
-    mine = table[table.system == "emoface"].set_index(CLIP)
-    strength = values(-np.log(mine.amplitude.dropna().clip(lower=0.01)))
-    skilled = learned(results, "upper_mm")
-    return [*(Evidence(name, over_random(column, table), skill_interval=skilled,
-                       checks=(is_above("also against the voice", over_random(column, conflict)),))
-              for name, column in {"swap_skill": "swap_skill", "accuracy": "judge"}.items()),
-            Evidence("amplitude", strength, kind="threshold", threshold=0.0, skill_interval=skilled,
-                     note="log of the exact amplitude over the output's: above 0 is weaker than captured")]
+    mine, skilled = table[table.system == "emoface"], learned(on_faces(results), "upper_mm")
+    sizes = mine.groupby("seed")[["size", "size_truth"]].mean()
+    full = mine[mine.intensity >= FULL].dropna(subset=["achieved"]).set_index(CLIP)
+    return [Evidence("swap_skill", over_random("swap_skill", table), skill_interval=skilled,
+                     note="defined where the label differs from the voice"),
+            Evidence("accuracy", over_random("judge", table), skill_interval=skilled,
+                     checks=(is_above("also against the voice", over_random("judge", conflict)),)),
+            Evidence("amplitude", seed_table(np.log(sizes.size_truth / sizes["size"])), kind="threshold", threshold=0.0,
+                     skill_interval=skilled, note="log of the exact faces' mean size over the outputs'"),
+            Evidence("intensity missing from full expressions", values(full.achieved_truth - full.achieved),
+                     role="extra", direction="a>b", delta_key="amplitude_ratio",
+                     note=f"clips of at least {FULL:g}, where a label without intensity must fall short")]
 
 
 # Blinks and gaze ------------------------------------------------------------------------------------------------------
@@ -442,19 +494,30 @@ def blink_ks(intervals: pd.DataFrame, systems: Sequence[str]) -> pd.DataFrame:
 
 
 def blink_sampler(results: Results) -> list[Evidence]:
-    """emoface-16: distance of rate and waits from the truth's without and with the sampler."""
+    """emoface-16: distance of rate and waits from the truth's without and with the sampler.
+
+    The corpus blinks by the published numbers, so that the sampler meets its own law here and nothing is learned about
+    people. Two things still differ, shown apart: a clip of the sampler begins with a whole wait, and its waits run from
+    the end of a blink, those of the corpus from onset to onset.
+    """
     off, on, rate = "emoface", "emoface~blink=paper", log_rates(results.blinks)
     ks = blink_ks(results.blink_intervals, (off, on))
     wrong = {name: (rate[name] - rate["truth"]).abs() for name in (off, on)}
     checks = (is_above("without it fewer than a tenth of the blinks", seed_table(rate["truth"] - rate[off]),
                        np.log(10)),
-              is_below("with it the rate is right within 10 %", seed_table(wrong[on]), 0.10))
-    distances = (ks[off] - ks[on]).dropna()
+              is_below("in short clips the sampler keeps the rate of its own law", seed_table(
+                  (rate[on] - rate[measures.LAW]).abs()), DELTAS["blink_rate"]))
+    distances, shown = (ks[off] - ks[on]).dropna(), {"role": "extra", "kind": "approx", "direction": "approx",
+                                                     "delta_key": "blink_rate"}
     return [Evidence("blink_error", seed_table(wrong[off] - wrong[on]), checks=checks,
                      skill_interval=learned(results, "mae_full")),
             Evidence("ks", seed_table(distances), skill_interval=learned(results, "mae_full"),
                      note="waits of clips of equal length, whole ones only")
-            if len(distances) == len(results.seeds) else Evidence("ks", missing="too few blinks in the truth")]
+            if len(distances) == len(results.seeds) else Evidence("ks", missing="too few blinks in the truth"),
+            Evidence("first wait", seed_table(rate[on] - rate[measures.LAW]), **shown,
+                     note="sampler against itself after a long run"),
+            Evidence("waits from a blink's end", seed_table(rate[measures.LAW] - rate["truth"]), **shown,
+                     note="sampler after a long run against the corpus, same law")]
 
 
 def blink_law(results: Results, claim: Claim) -> list[Evidence]:
@@ -463,7 +526,7 @@ def blink_law(results: Results, claim: Claim) -> list[Evidence]:
     rate, quoted = (quoted_values[side]["blinks_per_minute"] for side in ("a", "b"))
     second = quoted_values["computed"]["quoted_second_mean"]
     outside = Check("the law's mean is within 10 % of a quoted one",
-                    min(abs(np.log(rate / known)) for known in (quoted, second)) < 0.10,
+                    min(abs(np.log(rate / known)) for known in (quoted, second)) < DELTAS["blink_rate"],
                     detail=f"{rate:.1f} against {quoted:g} and {second:g} per minute")
     return [_recovery(results), Evidence("law against literature", role="extra", kind="checks", direction="approx",
                                          delta_key="blink_rate", checks=(outside,)),
@@ -493,19 +556,29 @@ def _published_intervals(results: Results, rate: float) -> Evidence:
 
 
 def detection(results: Results) -> list[Evidence]:
-    """emoface-18: events found per speaker; against the printed threshold, and as a condition the best one."""
-    sums = results.blink_detection.groupby(["seed", "speaker", "detector"])[["hits", "misses", "false", "minutes"]]
-    sums = sums.sum()
+    """emoface-18: events found per speaker, all levels of landmark noise together; against the printed threshold, and
+    as a condition the best one. The levels alone stand beside."""
+    f1, rate = _detected(results.blink_detection)
+    found = [Evidence("f1", _over(f1, "svm", "threshold"), checks=(
+                 is_above("also better than the best threshold", _over(f1, "svm", "threshold/tuned")),)),
+             Evidence("false_per_minute", _over(rate, "threshold", "svm"), checks=(
+                 is_above("also fewer than the best threshold", _over(rate, "threshold/tuned", "svm")),))]
+    for noise_mm, rows in results.blink_detection.groupby("noise_mm"):
+        found.append(Evidence(f"f1, noise of {noise_mm:g} mm", _over(_detected(rows)[0], "svm", "threshold/tuned"),
+                              role="extra", direction="a>b", delta_key="emotion_accuracy",
+                              note="against the best threshold"))
+    return found
+
+
+def _detected(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """F1 and log of false blinks per minute: a row per seed and speaker, a column per detector."""
+    sums = table.groupby(["seed", "speaker", "detector"])[["hits", "misses", "false", "minutes"]].sum()
     f1 = (2 * sums.hits / (2 * sums.hits + sums.misses + sums["false"])).unstack("detector").dropna()
-    rate = np.log((sums["false"] + 0.5) / sums.minutes).unstack("detector")
+    return f1, np.log((sums["false"] + 0.5) / sums.minutes).unstack("detector")
 
-    def per_speaker(series: pd.Series) -> pd.DataFrame:
-        return series.rename("value").reset_index().assign(clip=0)
 
-    return [Evidence("f1", per_speaker(f1.svm - f1.threshold), checks=(
-                is_above("also better than the best threshold", per_speaker(f1.svm - f1["threshold/tuned"])),)),
-            Evidence("false_per_minute", per_speaker(rate.threshold - rate.svm), checks=(
-                is_above("also fewer than the best threshold", per_speaker(rate["threshold/tuned"] - rate.svm)),))]
+def _over(measured: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
+    return (measured[one] - measured[other]).rename("value").reset_index().assign(clip=0)
 
 
 def gaze_sampler(results: Results) -> list[Evidence]:
@@ -531,9 +604,9 @@ def attends(results: Results, claim: Claim) -> list[Evidence]:
     count = int(built.parameters["emoface/code"])
     return [
         Evidence("cross_frame_effect", kind="checks", checks=(
-            Check("other frames reach a frame of the released Audio2Rig", bool(reach["emoface/code"] > 0),
+            Check("other frames reach a frame of Audio2Rig built as released", bool(reach["emoface/code"] > 0),
                   detail=f"{reach['emoface/code']:g}; as described {reach['emoface']:.2g}. Context comes from the "
-                         "speech encoder alone"),)),
+                         "speech encoder alone. The official class: tests/parity/emoface/axis_experiment.json"),)),
         Evidence("weights", kind="checks", checks=(
             Check(f"{wanted:,} weights without the speech encoder", count == wanted, detail=f"{count:,}"),)),
         *(Evidence(f"{column}, cost of the released axes", advantage(results.scores, "emoface", "emoface/code", metric,
@@ -577,7 +650,7 @@ def conditions(results: Results) -> dict[str, list[Check]]:
     sync = is_above("the lips fall out of time", synced(results, "emoface", "emoface/no-pretrain"))
     return {
         "emoface-03": [is_above("the mouth loses more than the eyes",
-                                _contrast(results, "emoface", "emoface/no-pretrain")), sync],
+                                _contrast(results, "emoface", "emoface/no-pretrain")), sync, RANDOM_TRAINED],
         "emoface-16": [Check("blinks tied to the sound would be learned", None, detail="the corpus ties none")],
     }
 

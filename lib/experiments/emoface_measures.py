@@ -4,7 +4,8 @@ Tables are functions of (scale, seed), cached by name. Predictions and truth are
 draw's frame rate (lib/experiments/emoface.py); distances on the puppet are millimetres. Every table has `seed`; those
 per clip have system, part ("unseen": speaker and sentence new, "seen": only the sentence), clip, speaker, emotion.
 
-    scores           the columns of every paper's score file, then NATIVE columns:
+    scores           the columns of every paper's score file, which need whole faces (systems FACED, NaN for others),
+                     then NATIVE columns:
                      mae_<area><form>   mean |difference| in controller units; areas AREA_COLUMNS, forms FORMS:
                                         "" raw, "_active" controllers that move in the truth, "_sd" in training
                                         standard deviations, "_smooth" after the Savitzky-Golay filter
@@ -13,27 +14,29 @@ per clip have system, part ("unseen": speaker and sentence new, "seen": only the
                      lip_amplitude      p95 - p5 of lip opening over the truth's
                      closure_mm, closure_smooth_mm   lip opening at known closures (p b m), less the truth's
                      sync               correlation of lip opening with the truth less that with another clip's truth
-    judged           judge: share of independent judges that see the clip's emotion in its landmarks
+    judged           judge: share of independent judges that see the clip's emotion in its landmarks; FACED and "truth"
     labels           requested, conflict (differs from the voice), swap_skill (1 = exact face of the requested label,
                      0 = as with the clip's own), judge (share that see the requested one), achieved, achieved_truth
-                     (intensity along the requested axis), amplitude (upper face over the exact one's; none
-                     of the three for neutral)
+                     (intensity along the requested axis), size, size_truth (of the upper face's movement, output
+                     and exact face; none of the four for neutral)
     frame_labels     requested, delay_s, leak: a change of label in the middle of a clip; NaN where nothing reacts
     label_sources    source ("true", "audio", "10% wrong", "40% wrong", "wrong"), given, right, mae_full/mouth/eyes
     quiet            mae_quiet, mae_loud (mouth, the same words with and without a dip of level), amplitude_quiet,
                      amplitude_loud (over the truth's): unseen clips, systems QUIET
-    long_clips       two clips of a speaker and emotion in one run: frames, mae_full, mae_mouth, mae_eyes, and
-                     mae_full_apart: the same clips one by one
+    long_clips       clips of a speaker and emotion in one run, LONGER times as long as the median training clip:
+                     frames, mae_full, mae_mouth, mae_eyes, and mae_full_apart: the same clips one by one
     past             past (visible own frames, -1 = all), mae_full, mae_mouth, mae_eyes, jerk: unseen clips
     axis             one row per system: weights ("trained", "random"), parameters, other_frames (largest change of
                      other frames when one changes), permutation, positions, queries: largest changes of the output
     blinks           system, blinks, minutes, one row per clip; systems "truth", trained ones, "emoface~blink=paper" and
-                     "emoface~blink=code" (sampled)
+                     "emoface~blink=code" (sampled), "faceformer~blink=paper", and LAW: the sampler of the paper after
+                     it has run for LAW_RUN_UP_S, so without the whole wait that every clip begins with
     blink_intervals  system, interval_s: one row per wait between two blinks of a clip; censored: cut off by its end
     gaze             sd_ratio, between_clips (mean correlation with other clips), saccades_per_minute, longest_hold_s;
                      "truth", trained ones, "emoface~gaze=paper", "emoface~gaze=code", "regressor",
                      "regressor/tied" (gaze made to follow loudness)
-    blink_detection  detector ("svm", "threshold", "threshold/tuned"), hits, misses, false, minutes
+    blink_detection  noise_mm (of the landmarks, LANDMARK_NOISE_MM), detector ("svm", "threshold", "threshold/tuned"),
+                     hits, misses, false, minutes
     symmetry         lr_correlation: mean over the left and right twins that move in the truth; "truth" and systems
     coverage         emotion, phonemes (seen in training), known (in the whole bank), share: one row per emotion
     mandarin         as scores, native columns only, on Mandarin sentences of unseen speakers; part "mandarin"
@@ -43,7 +46,7 @@ Without seed:
     timings          system, stage, length_s, run, seconds
     blink_laws       fit, mu, sigma, mean_rate, per_minute, dropped
     censoring        run, true_per_minute, clip_s, fit, per_minute, mean_rate
-    published_clip   area, columns, rig ("zero", "mean", "smoothed"), frames, mae
+    published_clip   area, columns, rig ("zero", "median", "smoothed"), frames, mae
     facegood         seed, system, take, block, mae_full, mae_active, mae_mouth, mae_eyes, jerk
 """
 
@@ -57,6 +60,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from lib.claims import by_id, load
 from lib.experiments import emoface as trials
 from lib.experiments import measures
 from lib.experiments.draw import Draw, corpus, foundation, to_video_rate
@@ -86,7 +90,8 @@ CONTROLS = Controls.names                                            # with shuf
 SYSTEM_NAMES = tuple(SYSTEMS)
 PAST = (*trials.PAST, "emoface/ar-decoder")
 QUIET = ("emoface", "emoface/code", "emoface/fc-decoder", "emoface/lstm-decoder", ZERO)
-JUDGED = ("emoface", "emoface/code", "faceformer", "emotalk", ZERO, "control/oracle", "truth")
+FACED = ("emoface", "faceformer", "emotalk", ZERO, "control/oracle")   # that claims compare on whole faces
+LONGER = 3                       # times the median training clip (emoface-07)
 EYED = ("emoface", "faceformer", "emotalk")          # whose blinks and gaze are looked at
 SEEN_SPEAKERS = 1                # training speakers whose new sentences are measured; the paper has one actor
 ACTIVE_ABOVE = 1e-3              # standard deviation from which a controller moves
@@ -99,9 +104,8 @@ def _cached(scale: str, seed: int, name: str, compute: Callable[[], pd.DataFrame
 
 
 def test_rows(data: Draw) -> pd.DataFrame:
-    """One clip per emotion of every unseen speaker, and of one training speaker with new sentences."""
-    known = data.rows("train").actor.unique()[:SEEN_SPEAKERS]
-    return measures.test_rows(data, known).drop_duplicates(["part", "actor", "emotion"])
+    """All clips of unseen speakers, and the new sentences of one training speaker."""
+    return measures.test_rows(data, data.rows("train").actor.unique()[:SEEN_SPEAKERS])
 
 
 def emotions_of(data: Draw) -> tuple[str, ...]:
@@ -269,14 +273,15 @@ def _scores(scale: str, seed: int, name: str) -> pd.DataFrame:
 
     rows = test_rows(material(scale, seed))
     bar = tqdm(rows.index, desc=f"measuring {name}, seed {seed}", unit="clip", leave=False)
-    return pd.DataFrame([_score(scale, seed, name, clip) for clip in bar])
+    return pd.DataFrame([_score(scale, seed, name, int(clip)) for clip in bar])
 
 
 def _score(scale: str, seed: int, name: str, clip: int) -> dict:
-    rig = curves(scale, seed, name, clip)
-    data, shown = vertices(scale, seed, clip, rig)
-    own = measures.score(data, clip, shown, emotions_of(data))
-    return {**_about(data, name, clip), **own, **native(heard(scale, seed, clip), rig)}
+    rig, own = curves(scale, seed, name, clip), {}
+    if name in FACED:
+        data, shown = vertices(scale, seed, clip, rig)
+        own = measures.score(data, clip, shown, emotions_of(data))
+    return {**_about(rigged(scale, seed), name, clip), **own, **native(heard(scale, seed, clip), rig)}
 
 
 def _about(data: Draw, name: str, clip: int) -> dict:
@@ -284,13 +289,14 @@ def _about(data: Draw, name: str, clip: int) -> dict:
 
 
 def judged(scale: str, seed: int) -> pd.DataFrame:
-    """What independent judges see of JUDGED in unseen clips; "truth" is the ceiling."""
-    def seen(name: str, clip: int) -> dict:
-        data, shown = vertices(scale, seed, clip, curves(scale, seed, name, clip))
-        return {**_about(data, name, clip), "judge": _recognised(data, clip, shown, data.table.emotion[clip])}
+    """What independent judges see of FACED in unseen clips, from `scores`; "truth" is the ceiling."""
+    def seen(clip: int) -> dict:
+        data, shown = vertices(scale, seed, clip, curves(scale, seed, "truth", clip))
+        return {**_about(data, "truth", clip), "judge": _recognised(data, clip, shown, data.table.emotion[clip])}
 
-    return _cached(scale, seed, "judged", lambda: pd.DataFrame(
-        [seen(name, clip) for name in JUDGED for clip in unseen(scale, seed)]))
+    ceiling = _cached(scale, seed, "judged", lambda: pd.DataFrame([seen(clip) for clip in unseen(scale, seed)]))
+    rows = scores(scale, seed, FACED)
+    return pd.concat([rows[(rows.part == "unseen") & rows.judge.notna()][ceiling.columns], ceiling], ignore_index=True)
 
 
 def _recognised(data: Draw, clip: int, shown: np.ndarray, emotion: str) -> float:
@@ -305,7 +311,7 @@ def unseen(scale: str, seed: int) -> list[int]:
 
 # Labels ---------------------------------------------------------------------------------------------------------------
 
-LABELLED = ("emoface", "emoface/code", "faceformer", RANDOM_LABEL)
+LABELLED = ("emoface", "faceformer", RANDOM_LABEL)
 
 
 def labels(scale: str, seed: int) -> pd.DataFrame:
@@ -331,23 +337,26 @@ def _asked(scale: str, seed: int, clip: int, requested: str) -> list[dict]:
 
 def _obeyed(scale: str, seed: int, name: str, clip: int, requested: str, exact: np.ndarray) -> dict:
     """How far one system shows the requested emotion; a random label is one of all, drawn by clip and request."""
-    trained = train(scale, seed, "emoface" if name == RANDOM_LABEL else name)
-    own = material(scale, seed).table.emotion[clip]
-    choices = emotions_of(material(scale, seed))
-    rng = np.random.default_rng([seed, clip, EMOTIONS.index(requested)])
-    given = str(rng.choice(choices)) if name == RANDOM_LABEL else requested
-    data, shown = vertices(scale, seed, clip, trained.curves(trained.data.hidden[clip], given))
-    kept = vertices(scale, seed, clip, trained.curves(trained.data.hidden[clip], own))[1]
+    data, system = measured(scale, seed), "emoface" if name == RANDOM_LABEL else name
+    own, rng = data.table.emotion[clip], np.random.default_rng([seed, clip, EMOTIONS.index(requested)])
+    given = str(rng.choice(emotions_of(data))) if name == RANDOM_LABEL else requested
+    shown, kept = (_labelled(scale, seed, system, clip, label) for label in (given, own))
     row = {**_about(data, name, clip), "requested": requested, "conflict": requested != own,
            "swap_skill": swap_skill([shown], [exact], [kept])[0] if requested != own else np.nan,
-           "judge": _recognised(data, clip, shown, requested),
-           "amplitude": np.nan}
+           "judge": _recognised(data, clip, shown, requested)}
     if requested != measures.NEUTRAL:
-        row["amplitude"] = _size(data, shown) / _size(data, exact)
         neutral, full = (measures.target(data, clip, e) for e in (measures.NEUTRAL, requested))
-        row["achieved"] = measures.achieved(data, shown, neutral, full)
-        row["achieved_truth"] = measures.achieved(data, exact, neutral, full)
+        row |= {"size": _size(data, shown), "size_truth": _size(data, exact)}
+        row |= {"achieved": measures.achieved(data, shown, neutral, full),
+                "achieved_truth": measures.achieved(data, exact, neutral, full)}
     return row
+
+
+@lru_cache(maxsize=4096)
+def _labelled(scale: str, seed: int, name: str, clip: int, label: str) -> np.ndarray:
+    """Coefficients (T', K) of a system that is given a label for a clip."""
+    trained = train(scale, seed, name)
+    return vertices(scale, seed, clip, trained.curves(trained.data.hidden[clip], label))[1]
 
 
 def _size(data: Draw, motion: np.ndarray) -> float:
@@ -360,7 +369,8 @@ LEAST_CHANGE = 0.05              # of intensity, below which there is no reactio
 def frame_labels(scale: str, seed: int) -> pd.DataFrame:
     """Label changed from neutral in the middle of unseen clips, emoface and emoface/code."""
     return _cached(scale, seed, "frame-labels", lambda: pd.DataFrame(
-        [_switched(scale, seed, name, clip) for name in ("emoface", "emoface/code") for clip in unseen(scale, seed)]))
+        [_switched(scale, seed, name, clip) for name in ("emoface", "emoface/code")
+         for clip in unseen(scale, seed)]))
 
 
 def _switched(scale: str, seed: int, name: str, clip: int) -> dict:
@@ -394,7 +404,7 @@ SOURCES = {"true": 0.0, "10% wrong": 0.1, "40% wrong": 0.4, "wrong": 1.0}     # 
 def label_sources(scale: str, seed: int) -> pd.DataFrame:
     """emoface with labels from several sources, and emotalk, which hears its own (source "voice"); all unseen clips.
 
-    "audio": logistic regression on means and deviations of speech features, taught on the training clips.
+    "audio": logistic regression on means and deviations of the acoustic features that EmoTalk also hears.
     """
     return _cached(scale, seed, "label-sources", lambda: _label_sources(scale, seed))
 
@@ -402,7 +412,7 @@ def label_sources(scale: str, seed: int) -> pd.DataFrame:
 def _label_sources(scale: str, seed: int) -> pd.DataFrame:
     data = rigged(scale, seed)
     clips = data.rows("unseen").index
-    recognised = dict(zip(clips, voice_emotions(data, clips), strict=True))
+    recognised = dict(zip(clips, voice_emotions(rigged(scale, seed, "acoustic"), clips), strict=True))
     rows = []
     for clip in clips:
         own, chance = data.table.emotion[clip], np.random.default_rng([seed, clip]).random()
@@ -415,13 +425,14 @@ def _label_sources(scale: str, seed: int) -> pd.DataFrame:
 
 
 def voice_emotions(data: Draw, clips: Sequence[int]) -> list[str]:
-    """Emotions that a linear classifier hears in clips, from the features of the frozen speech encoder."""
+    """Emotions that a linear classifier hears in clips, from the acoustic features of a draw that has them."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     def pooled(rows: Sequence[int]) -> np.ndarray:
-        return np.stack([np.concatenate([data.hidden[i].mean(0), data.hidden[i].std(0)]) for i in rows])
+        heard = (data.hidden[i][:, -trials.ACOUSTIC_WIDTH :] for i in rows)
+        return np.stack([np.concatenate([x.mean(0), x.std(0)]) for x in heard])
 
     train_rows = data.rows("train")
     listener = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=200))
@@ -435,11 +446,9 @@ def _with_label(scale: str, seed: int, clip: int, source: str, given: str) -> di
             **errors(data.motion[clip], trained.curves(data.hidden[clip], given))}
 
 
-@torch.no_grad()
 def _with_own_ears(scale: str, seed: int, clip: int) -> dict:
     trained, data = train(scale, seed, "emotalk"), rigged(scale, seed)
-    model, hidden = trained.model, torch.from_numpy(data.hidden[clip])[None, ::2]
-    heard_as = EMOTIONS[int(model.classify(model.encode_emotion(hidden, hidden.shape[1])).argmax())]
+    heard_as = trained.recognise(trained.data.hidden[clip])
     return {**_about(data, "emotalk", clip), "source": "voice", "given": heard_as,
             "right": heard_as == data.table.emotion[clip],
             **errors(data.motion[clip], curves(scale, seed, "emotalk", clip))}
@@ -485,18 +494,28 @@ def _dipped(audio: np.ndarray) -> np.ndarray:
 
 
 def long_clips(scale: str, seed: int) -> pd.DataFrame:
-    """Two clips of an unseen speaker and emotion in one run: emoface, emoface/no-pe, emoface/code."""
+    """Clips of an unseen speaker and emotion in one run, over and over until it is long: emoface, no-pe and code."""
+    data = rigged(scale, seed)
+    wanted = LONGER * np.median([len(data.motion[i]) for i in data.rows("train").index])
+
     def joined(name: str, clips: list[int]) -> dict:
-        trained, data = train(scale, seed, name), rigged(scale, seed)
+        trained, clips = train(scale, seed, name), _until(data, clips, wanted)
         hidden, truth = (np.concatenate([x[i] for i in clips]) for x in (data.hidden, data.motion))
         apart = np.concatenate([curves(scale, seed, name, i) for i in clips])
         return {**_about(data, name, clips[0]), "frames": len(truth),
                 **errors(truth, trained.curves(hidden, data.table.emotion[clips[0]])),
                 "mae_full_apart": errors(truth, apart)["mae_full"]}
 
-    groups = material(scale, seed).rows("unseen").groupby(["actor", "emotion"]).groups.values()
+    groups = data.rows("unseen").groupby(["actor", "emotion"]).groups.values()
     return _cached(scale, seed, "long", lambda: pd.DataFrame(
         [joined(name, list(clips)) for name in ("emoface", "emoface/no-pe", "emoface/code") for clips in groups]))
+
+
+def _until(data: Draw, clips: list[int], frames: float) -> list[int]:
+    """The clips again and again until they last a number of frames."""
+    total = sum(len(data.motion[i]) for i in clips)
+    lengths = np.cumsum([len(data.motion[i]) for i in clips * int(np.ceil(frames / total))])
+    return (clips * int(np.ceil(frames / total)))[: int(np.searchsorted(lengths, frames)) + 1]
 
 
 def past(scale: str, seed: int) -> pd.DataFrame:
@@ -573,6 +592,8 @@ def _other_queries(model: network.EmoFace, generator: torch.Generator) -> networ
 # Eyes -----------------------------------------------------------------------------------------------------------------
 
 BLINK_DEPTH = 0.4                # prominence of a closing of the lids that counts as a blink
+LAW, LAW_RUN_UP_S = "law", 20.0                            # the sampler at rest
+BLINKING = ("truth", *EYED, "emoface~blink=paper", "emoface~blink=code", "faceformer~blink=paper", LAW)
 SACCADE_SPEED, HOLD_SPEED = 1.0, 0.3                       # of the gaze columns, per second
 
 
@@ -582,9 +603,8 @@ def blinks(scale: str, seed: int) -> pd.DataFrame:
         data, rig = rigged(scale, seed), _eyed(scale, seed, name, clip)
         return {**_about(data, name, clip), "blinks": len(blink_frames(rig)), "minutes": len(rig) / data.fps / 60}
 
-    names = ("truth", *EYED, "emoface~blink=paper", "emoface~blink=code")
     return _cached(scale, seed, "blinks", lambda: pd.DataFrame(
-        [row(name, clip) for name in names for clip in material(scale, seed).rows("unseen").index]))
+        [row(name, clip) for name in BLINKING for clip in material(scale, seed).rows("unseen").index]))
 
 
 def blink_intervals(scale: str, seed: int) -> pd.DataFrame:
@@ -596,20 +616,30 @@ def blink_intervals(scale: str, seed: int) -> pd.DataFrame:
         return [{**_about(data, name, clip), "interval_s": (end - start) / data.fps, "censored": end == len(rig)}
                 for start, end in zip(found, ends, strict=True)]
 
-    names = ("truth", *EYED, "emoface~blink=paper", "emoface~blink=code")
     return _cached(scale, seed, "blink-intervals", lambda: pd.DataFrame(
-        [row for name in names for clip in material(scale, seed).rows("unseen").index
+        [row for name in BLINKING for clip in material(scale, seed).rows("unseen").index
          for row in waits(name, clip)]))
 
 
 def _eyed(scale: str, seed: int, name: str, clip: int) -> np.ndarray:
     """Controllers of a system; "~...=profile" adds smoothing, blinks and gaze of that profile of lib/face/eyes."""
+    if name == LAW:
+        return _at_rest(rigged(scale, seed), clip)
     system, _, way = name.partition("~")
     rig = curves(scale, seed, system, clip)
     if not way:
         return rig
     profile = {"paper": eyes.PAPER, "code": eyes.CODE}[way.rpartition("=")[2]]
     return eyes.finish(rig, np.random.default_rng([seed, clip]), profile, rigged(scale, seed).fps)
+
+
+def _at_rest(data: Draw, clip: int) -> np.ndarray:
+    """A still face (T, 174) with the blinks of the paper's sampler, which began long before the clip."""
+    frames, before = len(data.motion[clip]), round(LAW_RUN_UP_S * data.fps)
+    still = np.zeros((before + frames, trials.CONTROLLERS), np.float32)
+    draws = eyes.rates(np.random.default_rng([data.seed, clip, 1]), eyes.PAPER.blink)
+    onsets = eyes.blink_onsets(draws, len(still), eyes.PAPER.blink, data.fps)
+    return eyes.add_blinks(still, onsets, metahuman.BLINK, data.fps)[before:]
 
 
 def blink_frames(rig: np.ndarray) -> np.ndarray:
@@ -630,7 +660,7 @@ def gaze(scale: str, seed: int) -> pd.DataFrame:
 
 def _gaze(scale: str, seed: int) -> pd.DataFrame:
     data, clips = rigged(scale, seed), unseen(scale, seed)
-    names = ("truth", *EYED, "emoface~gaze=paper", "emoface~gaze=code")
+    names = ("truth", *EYED, "emoface~gaze=paper", "emoface~gaze=code", "faceformer~gaze=paper")
     paths = {name: [_eyed(scale, seed, name, clip)[:, list(metahuman.GAZE)] for clip in clips] for name in names}
     paths |= _regressed(scale, seed, clips)
     out = []
@@ -691,7 +721,7 @@ def _tied_gaze(data: Draw, clip: int) -> np.ndarray:
     return np.stack([0.1 * (level - 0.5), 0.3 * (level - 0.5)], 1)
 
 
-LANDMARK_NOISE_MM = 0.4          # per coordinate, of a detector
+LANDMARK_NOISE_MM = (0.4, 0.9, 1.6)                         # per coordinate, of a good to a poor detector
 DETECTED_WITHIN_S = 0.35         # of a blink's onset
 THRESHOLDS = np.linspace(0.05, 0.4, 36)
 
@@ -703,36 +733,40 @@ def blink_detection(scale: str, seed: int) -> pd.DataFrame:
 
 def _blink_detection(scale: str, seed: int) -> pd.DataFrame:
     data = material(scale, seed)
+    return pd.DataFrame([_found(data, name, detect, clip, noise_mm) for noise_mm in LANDMARK_NOISE_MM
+                         for name, detect in _detectors(data, noise_mm).items() for clip in unseen(scale, seed)])
+
+
+def _detectors(data: Draw, noise_mm: float) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+    """Functions from eye aspect ratios (T,) to shut frames (T,), taught on training speakers at one level of noise."""
     rows = data.rows("train").index.to_numpy()
-    taught = [_ratios(data, clip) for clip in rows[:: max(1, len(rows) // REGRESSED_CLIPS)]]
+    taught = [_ratios(data, clip, noise_mm) for clip in rows[:: max(1, len(rows) // REGRESSED_CLIPS)]]
     windows = [np.lib.stride_tricks.sliding_window_view(ratios, eyes.WINDOW) for ratios, _, _ in taught]
     shut = [closed[eyes.WINDOW // 2 : -(eyes.WINDOW // 2)] for _, closed, _ in taught]
     joined, closed = np.concatenate(windows), np.concatenate(shut)
     machine = eyes.train_detector(joined[~closed][::10], joined[closed])
     tuned = max(THRESHOLDS, key=lambda at: _f1([_detected(eyes.below_threshold(ratios, at), onsets)
                                                 for ratios, _, onsets in taught]))
-    detectors = {"svm": machine.closed, "threshold": eyes.below_threshold,
-                 "threshold/tuned": lambda ratios: eyes.below_threshold(ratios, tuned)}
-    return pd.DataFrame([_found(data, name, detect, clip) for name, detect in detectors.items()
-                         for clip in unseen(scale, seed)])
+    return {"svm": machine.closed, "threshold": eyes.below_threshold,
+            "threshold/tuned": lambda ratios: eyes.below_threshold(ratios, tuned)}
 
 
-def _found(data: Draw, name: str, detect: Callable[[np.ndarray], np.ndarray], clip: int) -> dict:
-    ratios, _, onsets = _ratios(data, clip)
+def _found(data: Draw, name: str, detect: Callable[[np.ndarray], np.ndarray], clip: int, noise_mm: float) -> dict:
+    ratios, _, onsets = _ratios(data, clip, noise_mm)
     hits, misses, false = _detected(detect(ratios), onsets)
     about = {key: value for key, value in _about(data, name, clip).items() if key != "system"}
-    return {**about, "system": name, "detector": name, "hits": hits, "misses": misses, "false": false,
-            "minutes": len(ratios) / 30 / 60}
+    return {**about, "system": name, "noise_mm": noise_mm, "detector": name, "hits": hits, "misses": misses,
+            "false": false, "minutes": len(ratios) / 30 / 60}
 
 
-@lru_cache(maxsize=512)
-def _ratios(data: Draw, clip: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+@lru_cache(maxsize=1024)
+def _ratios(data: Draw, clip: int, noise_mm: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Eye aspect ratios (T,) of noisy landmarks at 30 fps, whether the lids are over half shut, onsets in frames."""
     from lib.puppet.nuisance import lid_closure
 
     made = corpus(data.scale)[data.table.position[clip]]
     points = made.landmarks(30)
-    noise = np.random.default_rng([data.seed, clip]).normal(0, LANDMARK_NOISE_MM, points.shape)
+    noise = np.random.default_rng([data.seed, clip]).normal(0, noise_mm, points.shape)
     closure = lid_closure(tuple(made.blinks), np.arange(len(points)) / 30)
     return eyes.eye_aspect_ratio((points + noise)[..., :2]), closure > 0.5, np.asarray(made.blinks) * 30
 
@@ -820,7 +854,7 @@ def _foreign(scale: str, seed: int, name: str, case: Heard) -> np.ndarray:
         return np.tile(controls(data).mean_motion, (frames, 1))
     if name == "control/oracle":
         return to_metahuman(case.made.rig_at(data.fps, audible=True))
-    encoder = foundation(scale) if SYSTEMS[name].pretrained else trials.untaught(scale)
+    encoder = foundation(scale) if SYSTEMS[name].features == "taught" else trials.untaught(scale, seed)
     hidden = to_video_rate(encoder.features(case.made.audio), frames, data.fps)
     return train(scale, seed, name).curves(hidden, case.made.spec.emotion)
 
@@ -891,7 +925,12 @@ def blink_laws() -> pd.DataFrame:
                           "per_minute": law.per_minute, "dropped": dropped} for name, law in laws.items()])
 
 
-TRUE_RATES = (21.1, 26.0)                # blinks per minute that the paper quotes
+def quoted_rates() -> tuple[float, float]:
+    """Blinks per minute that the paper quotes from the literature (claims.yaml, emoface-17)."""
+    values = by_id(load(), "emoface-17").entry["paper_values"]
+    return values["computed"]["quoted_second_mean"], values["b"]["blinks_per_minute"]
+
+
 CENSORED = {"smoke": (2, 300), "laptop": (8, 600), "paper": (50, 2000)}         # runs, clips
 
 
@@ -899,8 +938,9 @@ def censoring(scale: str) -> pd.DataFrame:
     """Known laws of blinks cut into clips of 3 to 5 s and refitted; fits "published recipe" and "short clips"."""
     runs, clips = CENSORED[scale]
     key = code_digest("lib.face.eyes", "lib.experiments.emoface_measures")
-    return cached_table(run_folder("emoface", "censoring", scale, key) / "censoring.csv", lambda: pd.DataFrame(
-        [row for run in range(runs) for rate in TRUE_RATES for row in _refitted(run, rate, clips)]))
+    path = run_folder("emoface", "censoring", scale, quoted_rates(), key) / "censoring.csv"
+    return cached_table(path, lambda: pd.DataFrame(
+        [row for run in range(runs) for rate in quoted_rates() for row in _refitted(run, rate, clips)]))
 
 
 def _refitted(run: int, rate: float, clips: int) -> list[dict]:
@@ -924,13 +964,13 @@ def _recorded(rng: np.random.Generator, law: eyes.BlinkLaw, frames: int) -> np.n
 def published_clip() -> pd.DataFrame:
     """Errors of trivial rigs on the one published recording; raises AssetMissing without it.
 
-    "zero": all controllers at rest. "mean": each at its mean over the clip, the best that stands still under a squared
-    loss. "smoothed": the truth itself after the filter, the least error left by smoothing.
+    "zero": all controllers at rest. "median": each at its median over the clip, the least error of a rig that stands
+    still. "smoothed": the truth itself after the filter, the least error left by smoothing.
     """
     from lib.data.emoface import clips
 
     truth = next(clip.motion for clip in clips() if clip.motion is not None)
-    rigs = {"zero": np.zeros_like(truth), "mean": np.broadcast_to(truth.mean(0), truth.shape),
+    rigs = {"zero": np.zeros_like(truth), "median": np.broadcast_to(np.median(truth, 0), truth.shape),
             "smoothed": eyes.smooth(truth)}
     return pd.DataFrame([{"area": area, "columns": len(metahuman.columns(area)), "rig": name, "frames": len(truth),
                           "mae": float(rig_error(rig, truth, controllers=metahuman.columns(area)).mean())}

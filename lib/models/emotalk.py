@@ -121,18 +121,19 @@ class EmotionHead(nn.Module):
 class Listener(nn.Module):
     """Trainable stand-in for the emotion encoder: two convolutions over five rows, and their mean over the clip.
 
-    Ours. The mean stands for the attention over the clip that every frame of wav2vec 2.0 has.
+    Ours; as wide inside as what it hears. The mean stands for the attention over the clip that every frame of wav2vec
+    2.0 has.
     """
 
     def __init__(self, heard: int, width: int):
         super().__init__()
-        self.near, self.far = nn.Conv1d(heard, width, 5, padding=2), nn.Conv1d(width, width, 5, padding=2)
-        self.whole = nn.Linear(width, width)
+        self.near, self.far = (nn.Conv1d(heard, heard, 5, padding=2) for _ in range(2))
+        self.whole, self.widen = nn.Linear(heard, heard), nn.Linear(heard, width)
 
     def forward(self, heard: Tensor) -> Tensor:
         """(B, S, acoustic width) -> (B, S, C)."""
         found = self.far(self.near(heard.mT).relu()).relu().mT
-        return found + self.whole(found.mean(1, keepdim=True))
+        return self.widen(found + self.whole(found.mean(1, keepdim=True)))
 
 
 class EmotionEncoder(nn.Module):
