@@ -19,8 +19,9 @@ EMOTION_COLOURS = {
 
 
 def colour(system: str) -> str:
-    """Colour of a system; variants share the colour of their method, controls are grey."""
-    return COLOURS.get(system.split("/")[0].split("~")[0], COLOURS["control"])
+    """Colour of a system ("ecm/code", "eavanet: faceformer"); variants share that of their method, controls are grey."""
+    method = system.split(": ")[-1].split("/")[0].split("~")[0]
+    return COLOURS.get(method, COLOURS["control"])
 
 
 def dots_with_intervals(axes: Axes, table: pd.DataFrame, value: str, unit: str) -> Axes:
