@@ -19,7 +19,7 @@ EMOTION_COLOURS = {
 
 
 def colour(system: str) -> str:
-    """Colour of a system ("ecm/code", "eavanet: faceformer"); variants share that of their method, controls are grey."""
+    """Colour of a system ("ecm/code", "eavanet: faceformer"): that of its method; controls are grey."""
     method = system.split(": ")[-1].split("/")[0].split("~")[0]
     return COLOURS.get(method, COLOURS["control"])
 
@@ -68,10 +68,12 @@ def intensity_curves(axes: Axes, table: pd.DataFrame, title: str) -> Axes:
 
 
 def curves(axes: Axes, seconds: np.ndarray, tracks: Mapping[str, np.ndarray], ylabel: str, title: str = "") -> Axes:
-    """Curves over time, one per system; the truth is black."""
+    """Curves over time, one per system or emotion, in its colour; the truth is black."""
     for name, track in tracks.items():
-        axes.plot(seconds[: len(track)], track, label=name, color=colour(name), lw=2.0 if name == "gt" else 1.3)
+        shade = COLOURS.get(name, EMOTION_COLOURS.get(name))                 # None: the next of matplotlib's cycle
+        axes.plot(seconds[: len(track)], track, label=name, color=shade, lw=2.0 if name == "gt" else 1.3)
     axes.set(xlabel="time (s)", ylabel=ylabel, title=title)
+    axes.label_outer()
     axes.legend(fontsize=8, frameon=False, ncols=2)
     return axes
 
