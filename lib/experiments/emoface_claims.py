@@ -385,7 +385,7 @@ def finished_motion(results: Results) -> list[Evidence]:
     """Gaze and jerk beside the truth's, and what the same controllers do for FaceFormer; shown beside emoface-13."""
     settings, rate = {"role": "extra", "kind": "approx", "direction": "approx"}, log_rates(results.blinks)
     rows = unseen(results.scores).query("system == 'emoface'").set_index(CLIP)
-    wide_gaze = wide(results.gaze, "sd_ratio")
+    wide_gaze = wide(results.gaze, "sd_ratio").dropna()      # in a few clips the true eyes rest: no ratio
     return [
         Evidence("gaze", values(np.log(wide_gaze["emoface~gaze=paper"].clip(lower=0.01))), **settings,
                  delta_key="amplitude_ratio", note="log of the spread over the truth's, with the controller"),
