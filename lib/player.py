@@ -63,7 +63,7 @@ class Animator(Protocol):
         ...
 
 
-ANIMATORS = {"eavanet": "lib.experiments.eavanet:animator", "ecm": "lib.experiments.ecm_animator:animator",
+ANIMATORS = {"eavanet": "lib.experiments.eavanet_animator:animator", "ecm": "lib.experiments.ecm_animator:animator",
              "emoface": "lib.experiments.emoface_animator:animator"}
 
 

@@ -1,20 +1,25 @@
 """A trained system as the player and the pictures want it: sound, an emotion and an intensity in, vertices out."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
 from lib.errors import InputError
-from lib.experiments.draw import Draw, corpus
+from lib.experiments.draw import Draw, corpus, foundation, frames_of, to_video_rate
 
 
 class PuppetAnimator:
-    """What the animators of all systems share that know no speaker by id: unseen clips, and faces to show them on."""
+    """What the animators of all systems share: unseen clips, and faces to show them on.
 
-    def __init__(self, data: Draw, emotions: Sequence[str]):
+    `actors` are the speakers a system knows by id, in its order; one that knows none shows the unseen ones.
+    """
+
+    def __init__(self, data: Draw, emotions: Sequence[str], actors: Sequence[int] | None = None):
         self.data, self.emotions = data, tuple(emotions)
         self.fps, self.topology = data.fps, data.topology
-        self.actors = {f"actor {number}": int(number) for number in sorted(data.rows("unseen").actor.unique())}
+        shown = sorted(data.rows("unseen").actor.unique()) if actors is None else actors
+        self.actors = {f"actor {number}": int(number) for number in shown}
         self.speakers = tuple(self.actors)
 
     @property
@@ -29,3 +34,14 @@ class PuppetAnimator:
             raise InputError(f"speaker {speaker!r} or emotion {emotion!r} is unknown; speakers are "
                              f"{', '.join(self.speakers)}, emotions {', '.join(self.emotions)}")
         return self.actors[speaker or self.speakers[0]]
+
+
+def speech_features(scale: str, audio: np.ndarray, fps: int) -> np.ndarray:
+    """Speech features (2T, C) of a waveform (N,) at 16 kHz; the slow part of a face, so the last ones are kept."""
+    return _speech_features(scale, np.asarray(audio, np.float32).tobytes(), fps)
+
+
+@lru_cache(maxsize=32)
+def _speech_features(scale: str, audio: bytes, fps: int) -> np.ndarray:
+    waveform = np.frombuffer(audio, np.float32)
+    return to_video_rate(foundation(scale).features(waveform), frames_of(waveform, fps), fps)

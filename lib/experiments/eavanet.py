@@ -19,9 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lib.errors import InputError
 from lib.experiments import systems
-from lib.experiments.draw import FPS, Draw, corpus, draw, foundation, frames_of, template, to_video_rate
+from lib.experiments.draw import Draw, draw
 from lib.experiments.systems import Batch, Course, Size, fit_cached, train_codetalker, train_faceformer
 from lib.losses import style_cross_entropy, supervised_contrastive, vertex_mse, vertex_norm
 from lib.models import eavanet
@@ -216,50 +215,3 @@ def _eavanet(data: Draw, system: System, size: Size, label: str, progress: bool)
         styles = torch.from_numpy(np.stack([trained.style(clip)[0] for clip in clips]))
         model.store_centroids(styles, torch.tensor(labels))
     return trained
-
-
-class EavaNetAnimator:
-    """The trained EavaNet of a seed as the player wants it: sound in, vertices of the puppet out."""
-
-    emotions = EMOTIONS
-    fps = FPS
-
-    def __init__(self, scale: str, seed: int, name: str = "eavanet"):
-        self.trained = train(scale, seed, name)
-        self.data = self.trained.data
-        self.topology = self.data.topology
-        self.ids = {f"actor {number}": number for number in self.trained.speakers}
-        self.speakers = tuple(self.ids)
-
-    @property
-    def clips(self) -> list[tuple[str, np.ndarray]]:
-        """Name and sound (N,) of one unseen clip of every emotion."""
-        rows = self.data.rows("unseen").drop_duplicates("emotion")
-        return [(row.clip, corpus(self.data.scale)[row.position].audio) for row in rows.itertuples(index=False)]
-
-    def features(self, audio: np.ndarray) -> np.ndarray:
-        """Speech features (2T, C) of a waveform (N,) at 16 kHz; the slow part, so the last ones are kept."""
-        return _features(self.data.scale, np.asarray(audio, np.float32).tobytes())
-
-    def animate(self, audio: np.ndarray, emotion: str, alpha: float, speaker: str | None = None) -> np.ndarray:
-        """Vertices (T, V, 3) in millimetres at 25 fps; `speaker` is one of `speakers`, by default the first.
-
-        Raises InputError for an unknown emotion or speaker.
-        """
-        if speaker not in (None, *self.speakers) or emotion not in EMOTIONS:
-            raise InputError(f"speaker {speaker!r} or emotion {emotion!r} is unknown; speakers are "
-                             f"{', '.join(self.speakers)}, emotions {', '.join(EMOTIONS)}")
-        chosen = self.ids[speaker or self.speakers[0]]
-        motion = self.trained.predict(self.features(audio), chosen, emotion, alpha)
-        return self.data.basis.decode(motion) + template(chosen)
-
-
-@lru_cache(maxsize=32)
-def _features(scale: str, audio: bytes) -> np.ndarray:
-    waveform = np.frombuffer(audio, np.float32)
-    return to_video_rate(foundation(scale).features(waveform), frames_of(waveform))
-
-
-def animator(scale: str, seed: int) -> EavaNetAnimator:
-    """EavaNet ready for the playground; trains it first when it is not in the cache."""
-    return EavaNetAnimator(scale, seed)

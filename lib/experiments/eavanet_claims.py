@@ -16,8 +16,22 @@ from lib import printed
 from lib.bench import RELEASED
 from lib.claims import Check, Claim, Evidence, by_id
 from lib.experiments import eavanet_measures as measures
+from lib.experiments.evidence import (
+    above,
+    advantage,
+    fdd_advantage,
+    fdd_floor,
+    interval,
+    is_above,
+    mean_skill,
+    negative,
+    rows_of,
+    skill,
+    skill_interval,
+    values,
+)
 from lib.probes import calibrate, control_curve, crosstalk
-from lib.stats import nested, seed_table, shown
+from lib.stats import seed_table
 from lib.study import cached_table, code_digest, run_folder
 
 ERRORS = {"vertex": "vertex_error_mm", "lve": "lve_mm", "upper_skill": "upper_mm"}
@@ -73,66 +87,6 @@ def _measured(scale: str, seed: int) -> dict[str, pd.DataFrame]:
     }
 
 
-# Differences of systems -----------------------------------------------------------------------------------------------
-
-
-def rows_of(table: pd.DataFrame, system: str, part: str | None = None) -> pd.DataFrame:
-    """Rows of one system (and part), indexed by seed, speaker and clip."""
-    chosen = table[(table.system == system) & ((table.part == part) if part else True)]
-    return chosen.set_index(["seed", "speaker", "clip"])
-
-
-def room(scores: pd.DataFrame, metric: str, part: str) -> pd.Series:
-    """Mean error of the static template minus that of the oracle floor, per seed."""
-    means = scores[scores.part == part].groupby(["system", "seed"])[metric].mean()
-    return means["control/static-template"] - means["control/oracle"]
-
-
-def skill(scores: pd.DataFrame, system: str, metric: str, part: str) -> pd.DataFrame:
-    """Skill per clip: distance from the static template's mean error in units of the room, one row per clip."""
-    static = rows_of(scores, "control/static-template", part)[metric].groupby("seed").mean()
-    error = rows_of(scores, system, part)[metric]
-    return values((static - error) / room(scores, metric, part))
-
-
-def advantage(scores: pd.DataFrame, a: str, b: str, metric: str, part: str) -> pd.DataFrame:
-    """Paired advantage of a over b per clip in skill units (errors: lower is better)."""
-    difference = rows_of(scores, b, part)[metric] - rows_of(scores, a, part)[metric]
-    return values(difference / room(scores, metric, part))
-
-
-def fdd_advantage(scores: pd.DataFrame, a: str, b: str, part: str, form: str = "fdd_abs") -> pd.DataFrame:
-    """Paired advantage of a over b in FDD, as a share of the static template's mean FDD of the seed."""
-    difference = rows_of(scores, b, part)[form] - rows_of(scores, a, part)[form]
-    return values(difference / rows_of(scores, "control/static-template", part)["fdd_static"].groupby("seed").mean())
-
-
-def fdd_floor(scores: pd.DataFrame, part: str) -> float:
-    """FDD of the oracle floor as a share of the static template's: what blinks and gaze alone bring about."""
-    oracle, static = (rows_of(scores, f"control/{name}", part) for name in ("oracle", "static-template"))
-    return float(oracle.fdd_abs.mean() / static.fdd_static.mean())
-
-
-def values(series: pd.Series) -> pd.DataFrame:
-    """Table [seed, speaker, clip, value] of a series indexed by those, the form in which evidence is judged."""
-    return series.rename("value").reset_index()
-
-
-def negative(d: pd.DataFrame) -> pd.DataFrame:
-    """The same differences for a claim in the other direction."""
-    return d.assign(value=-d.value)
-
-
-def mean_skill(scores: pd.DataFrame, system: str, metric: str, part: str) -> float:
-    """Mean over seeds of the skill of a system."""
-    return float(nested(skill(scores, system, metric, part)).seed_means.mean())
-
-
-def skill_interval(results: Results, system: str, metric: str, part: str) -> tuple[float, float] | None:
-    """95 % interval of a system's skill: including 0 means that the task was not learned; None below two seeds."""
-    return _interval(shown(skill(results.scores, system, metric, part)))
-
-
 def _error(results: Results, column: str, a: str, b: str, part: str, *, margin: float | None = None,
            **options) -> Evidence:
     """Evidence from errors; `margin` is a printed relative gain on squared errors, here turned into one on roots."""
@@ -140,23 +94,7 @@ def _error(results: Results, column: str, a: str, b: str, part: str, *, margin: 
     room_left = 1 - mean_skill(results.scores, b, metric, part)
     size = None if margin is None else (1 - np.sqrt(1 - margin)) * room_left             # 3d:V18
     return Evidence(column, advantage(results.scores, a, b, metric, part), printed=size,
-                    skill_interval=skill_interval(results, a, metric, part), **options)
-
-
-def _gains(results: Results, a: str, b: str, metric: str, part: str) -> tuple[bool, str]:
-    """Whether the 95 % interval of the advantage lies above zero, and the interval in words."""
-    return above(advantage(results.scores, a, b, metric, part), 0.0)
-
-
-def above(d: pd.DataFrame, bound: float) -> tuple[bool, str]:
-    """Whether the lower end of the 95 % interval of d lies above `bound`; a point estimate would be a coin flip."""
-    found = shown(d)
-    low, high = found["mean low"], found["mean high"]
-    return bool(low > bound), f"{found['mean']:.3f} [{low:.3f}, {high:.3f}]"
-
-
-def _check(name: str, outcome: tuple[bool, str]) -> Check:
-    return Check(name, outcome[0], detail=outcome[1])
+                    skill_interval=skill_interval(results.scores, a, metric, part), **options)
 
 
 # Tables II to V -------------------------------------------------------------------------------------------------------
@@ -168,8 +106,8 @@ FDD_FORMS = {"fdd signed": "fdd", "fdd per vertex": "fdd_vertex"}
 def table_two(results: Results, claim: Claim, rival: str) -> list[Evidence]:
     """eavanet-01 and -02 on seen speakers; beside it the rival that is given the emotion label too."""
     wanted = claim.direction["fdd"]
-    label = _check(f"the lip gain remains when {rival} gets the label",
-                   _gains(results, "eavanet", f"{rival}/label", "lve_mm", "seen"))
+    label = is_above(f"the lip gain remains when {rival} gets the label",
+                     advantage(results.scores, "eavanet", f"{rival}/label", "lve_mm", "seen"))
 
     def fdd(form: str) -> pd.DataFrame:
         d = fdd_advantage(results.scores, "eavanet", rival, "seen", form)
@@ -206,7 +144,7 @@ def viewers(results: Results, claim: Claim, rival: str) -> list[Evidence]:
 
 def _proxy(results: Results, column: str, metric: str, key: str, rival: str) -> Evidence:
     return Evidence(column, advantage(results.scores, "eavanet", rival, metric, "unseen"), kind="diff", role="proxy",
-                    delta_key=key, skill_interval=skill_interval(results, "eavanet", metric, "unseen"),
+                    delta_key=key, skill_interval=skill_interval(results.scores, "eavanet", metric, "unseen"),
                     note=f"proxy: {metric} on unseen speakers in skill")
 
 
@@ -227,7 +165,7 @@ def against_truth(results: Results, claim: Claim) -> list[Evidence]:
     gap = skill(results.scores, "eavanet", "upper_mm", "unseen")
     return [*printed.share_evidence(claim),
             Evidence("expression", gap.assign(value=gap.value - 1), kind="approx", role="proxy", delta_key="skill",
-                     skill_interval=skill_interval(results, "eavanet", "upper_mm", "unseen"),
+                     skill_interval=skill_interval(results.scores, "eavanet", "upper_mm", "unseen"),
                      note="proxy: upper-face skill minus that of the truth"),
             Evidence("expression judged", judge_gain(results.scores, "eavanet", "control/oracle", "unseen"),
                      kind="approx", role="proxy", direction="approx", delta_key="emotion_accuracy",
@@ -368,8 +306,8 @@ def intensity(results: Results) -> list[Evidence]:
     """eavanet-10, averaged over every speaker id: slope and monotone rate decide, as the entry says."""
     table, levels = curve_table(results, "eavanet"), tuple(a for a in measures.ALPHAS if a <= ALPHA_MAX)
     arm, slopes = curve_table(results, "eavanet/full-intensity"), id_slopes(results)
-    checks = (_check("slope above 0.5", above(_per_clip(table, "slope"), 0.5)),
-              _check("also when trained on full intensity only", above(_per_clip(arm, "slope"), 0.5)),
+    checks = (is_above("slope above 0.5", _per_clip(table, "slope"), 0.5),
+              is_above("also when trained on full intensity only", _per_clip(arm, "slope"), 0.5),
               Check("rises under every speaker id", bool((slopes > 0).all()),
                     detail=f"slopes of ids from {slopes.min():.2f} to {slopes.max():.2f}"))
     return [
@@ -412,7 +350,7 @@ def stronger_than_truth(results: Results) -> list[Evidence]:
         mine = rows[rows.emotion == emotion]
         subsets = {"seen speakers": mine[mine.part == "seen"], "unseen speakers": mine[mine.part == "unseen"],
                    "clips of strong true intensity": mine[mine.intensity >= 0.8]}
-        checks = [_check(f"also for {name}", above(ratio(part), 0.0)) for name, part in subsets.items() if len(part)]
+        checks = [is_above(f"also for {name}", ratio(part)) for name, part in subsets.items() if len(part)]
         return Evidence(column, ratio(mine), checks=tuple(checks))
 
     return [evidence_of("sad", "sad_ratio"), evidence_of("angry", "angry_ratio")]
@@ -450,8 +388,8 @@ def clusters(results: Results) -> list[Evidence]:
     emotion, speaker, unseen = (leak(results, "eavanet", name) for name in ("emotion", "speaker", measures.UNSEEN))
     distance = _per_seed(results.tokens.set_index("seed").between - results.tokens.set_index("seed").within)
     known = not unseen.value.isna().any()
-    check = _check("above 0.8 also on speakers that the encoder never saw",
-                   above(unseen, 0.8) if known else (False, "not measurable"))
+    name = "above 0.8 also on speakers that the encoder never saw"
+    check = is_above(name, unseen, 0.8) if known else Check(name, False, detail="not measurable")
     return [
         _emotion_probe(results, emotion, speaker, (check,)),
         _probed(results, "speaker_probe", negative(speaker), kind="threshold", threshold=-0.1,
@@ -489,7 +427,8 @@ def cross_entropy(results: Results) -> list[Evidence]:
     without = leak(results, "eavanet/no-ce", "emotion")
     against = _difference(own, other)
     known = not against.value.isna().any()
-    at_least = _check("at least equal to contrastive", above(against, -0.05) if known else (False, "not measurable"))
+    equal = "at least equal to contrastive"
+    at_least = is_above(equal, against, -0.05) if known else Check(equal, False, detail="not measurable")
     return [_probed(results, "emotion_probe", _difference(own, without), checks=(at_least,)),
             _error(results, "upper_skill", "eavanet", "eavanet/no-ce", "unseen")]
 
@@ -500,9 +439,9 @@ def cross_entropy(results: Results) -> list[Evidence]:
 def selection(results: Results) -> list[Evidence]:
     """eavanet-14: upper-face skill and slope against all speakers and noisy labels, all under EavaNet's five ids."""
     everyone, equal, noisy = others = ("eavanet/all-speakers", "eavanet/all-speakers-equal", "eavanet/noisy-labels")
-    more_skill = tuple(_check(f"more skill than {name}", _gains(results, "eavanet", name, "upper_mm", "unseen"))
-                       for name in others)
-    steeper = tuple(_check(f"larger slope than {name}", above(slope_gain(results, "eavanet", name), 0.0))
+    gains = {name: advantage(results.scores, "eavanet", name, "upper_mm", "unseen") for name in others}
+    more_skill = tuple(is_above(f"more skill than {name}", gain) for name, gain in gains.items())
+    steeper = tuple(is_above(f"larger slope than {name}", slope_gain(results, "eavanet", name))
                     for name in (equal, noisy))
     return [_error(results, "upper_skill", "eavanet", everyone, "unseen", checks=more_skill),
             Evidence("slope", slope_gain(results, "eavanet", everyone), direction="a>b", checks=steeper,
@@ -525,13 +464,13 @@ def carries_over(results: Results) -> list[Evidence]:
     table = results.carried
     best = min(measures.CARRIED[1:], key=lambda name: table[table.system == name].expressive_mm.mean())
     against = f"against {best}, the better rival"
-    stronger = tuple(_check(f"more intensity than {name}{who}", above(carried_gain(part, name, "achieved"), 0.0))
+    stronger = tuple(is_above(f"more intensity than {name}{who}", carried_gain(part, name, "achieved"))
                      for who, part in _by_expressivity(table).items() for name in measures.CARRIED[1:])
-    more_skill = tuple(_check(f"more skill{who}", above(carried_gain(part, best, "expressive_mm"), 0.0))
+    more_skill = tuple(is_above(f"more skill{who}", carried_gain(part, best, "expressive_mm"))
                        for who, part in _by_expressivity(table).items() if who)
-    learned = shown(carried_gain(table, "control/static-template", "expressive_mm"))
+    learned = interval(carried_gain(table, "control/static-template", "expressive_mm"))
     return [Evidence("upper_skill", carried_gain(table, best, "expressive_mm"), checks=more_skill,
-                     skill_interval=_interval(learned), note=f"{against}; target: an expressive speaker's face"),
+                     skill_interval=learned, note=f"{against}; target: an expressive speaker's face"),
             Evidence("upper_skill, own face", carried_gain(table, best, "own_mm"), role="extra", kind="diff",
                      direction="a>b", delta_key="skill", note=against),
             Evidence("slope", carried_gain(table, best, "achieved"), checks=stronger,
@@ -542,10 +481,6 @@ def _by_expressivity(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """All rows, and those of speakers who themselves express little and much."""
     return {"": table, ", speakers of little expression": table[table.expressive == 0],
             ", speakers of much expression": table[table.expressive == 1]}
-
-
-def _interval(found: dict) -> tuple[float, float] | None:
-    return None if np.isnan(found["mean low"]) else (found["mean low"], found["mean high"])
 
 
 def carried_gain(table: pd.DataFrame, rival: str, column: str) -> pd.DataFrame:
@@ -568,7 +503,7 @@ def without_prosody(results: Results) -> list[Evidence]:
     def clip_values(series: pd.Series) -> pd.DataFrame:
         return series.groupby(["seed", "speaker", "clip"]).mean().rename("value").reset_index()
 
-    check = _check(f"above {blind}, which has no label", above(clip_values(judge["eavanet"] - judge[blind]), 0.0))
+    check = is_above(f"above {blind}, which has no label", clip_values(judge["eavanet"] - judge[blind]))
     return [
         Evidence("accuracy", clip_values(judge["eavanet"] - judge[rival]), checks=(check,), note=f"against {rival}"),
         Evidence("upper_skill", clip_values((upper[rival] - upper["eavanet"]) / room_left), checks=(check,),
@@ -612,6 +547,6 @@ def conditions(results: Results) -> dict[str, list[Check]]:
     """What the texts of the entries ask of all their columns together, also where a column is undecidable."""
     found = {claim: [fdd_condition(results)] for claim in ("eavanet-01", "eavanet-02")}
     slope = _per_clip(curve_table(results, "eavanet"), "slope")
-    found["eavanet-10"] = [_check("slope above 0.5", above(slope, 0.5))]
+    found["eavanet-10"] = [is_above("slope above 0.5", slope, 0.5)]
     found["eavanet-08"] = [check for column in growth(results.timing) for check in column.checks]
     return found

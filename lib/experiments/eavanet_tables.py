@@ -10,7 +10,8 @@ from lib.claims import Claim, by_id
 from lib.experiments import eavanet_measures as measures
 from lib.experiments.draw import Draw
 from lib.experiments.eavanet import SWEEP, SYSTEMS, train, training_clips
-from lib.experiments.eavanet_claims import Results, advantage, curve_table, rows_of, skill, values
+from lib.experiments.eavanet_claims import Results, curve_table
+from lib.experiments.evidence import advantage, rows_of, skill, values
 from lib.stats import nested, shown
 
 

@@ -19,11 +19,20 @@ import pandas as pd
 from lib import labels, printed
 from lib.claims import Check, Claim, Evidence, by_id
 from lib.experiments import ecm_measures as measures
-from lib.experiments.eavanet_claims import above, advantage, fdd_advantage, mean_skill, negative, rows_of, skill, values
 from lib.experiments.ecm_measures import OFF
+from lib.experiments.evidence import (
+    advantage,
+    fdd_advantage,
+    interval,
+    is_above,
+    mean_skill,
+    negative,
+    rows_of,
+    skill,
+    values,
+)
 from lib.experiments.measures import NEUTRAL
 from lib.probes import control_curve
-from lib.stats import shown
 
 PART = "unseen"
 ECM, SPEECH, RELEASED = "ecm", "ecm" + OFF, "ecm/code"
@@ -76,18 +85,6 @@ def emotional(scores: pd.DataFrame) -> pd.DataFrame:
     return scores[scores.emotion != NEUTRAL]
 
 
-def interval(d: pd.DataFrame) -> tuple[float, float] | None:
-    """95 % interval of d, None below two seeds."""
-    found = shown(d)
-    return None if np.isnan(found["mean low"]) else (found["mean low"], found["mean high"])
-
-
-def checked(name: str, d: pd.DataFrame, bound: float = 0.0) -> Check:
-    """Whether the whole interval of d lies above `bound`."""
-    passed, detail = above(d, bound)
-    return Check(name, passed, detail=detail)
-
-
 def difference(table: pd.DataFrame, a: str, b: str, column: str) -> pd.DataFrame:
     """Paired difference a - b of a column per clip."""
     return values((rows_of(table, a)[column] - rows_of(table, b)[column]).dropna())
@@ -109,8 +106,8 @@ def lips(results: Results, a: str, b: str, checks: Sequence[Check] = (), also: S
     clips, those of `results` unless others are given."""
     scores, found = neutral(results.scores) if scores is None else scores, []
     for column, metric in LIPS.items():
-        found_checks = [checked(f"also against {name}", advantage(scores, a, name, metric, PART)) for name in also]
-        unaligned = checked("also without alignment", advantage(scores, a, b, UNALIGNED[column], PART))
+        found_checks = [is_above(f"also against {name}", advantage(scores, a, name, metric, PART)) for name in also]
+        unaligned = is_above("also without alignment", advantage(scores, a, b, UNALIGNED[column], PART))
         found.append(Evidence(
             column, advantage(scores, a, b, metric, PART), skill_b=mean_skill(scores, b, metric, PART),
             skill_interval=interval(skill(scores, a, metric, PART)), checks=(*checks, unaligned, *found_checks),
@@ -151,7 +148,7 @@ def both_profiles(results: Results, variant: str) -> list[Evidence]:
     """ecm-05, -06: against a variant without one loss, in the paper's profile and in the released one."""
     scores = neutral(results.scores)
     d = advantage(scores, RELEASED + OFF, f"{RELEASED}/{variant}{OFF}", LIPS["mean"], PART)
-    return lips(results, SPEECH, f"ecm/{variant}{OFF}", (checked("also in the released profile", d),))
+    return lips(results, SPEECH, f"ecm/{variant}{OFF}", (is_above("also in the released profile", d),))
 
 
 def mouth_loss(results: Results) -> list[Evidence]:
@@ -170,7 +167,7 @@ def untrained(results: Results) -> list[Evidence]:
 def style_vector(results: Results) -> list[Evidence]:
     """ecm-07: worse without the style vector, and (the cause) worse with that of another clip of the speaker."""
     d = foreign_style(results, "other clip")
-    cause = checked("worse with the style of another clip of the speaker", d)
+    cause = is_above("worse with the style of another clip of the speaker", d)
     return [*lips(results, SPEECH, "ecm/no-style" + OFF, checks=(cause,)),
             beside("foreign style", d, "lip_error", "own style vector against that of another neutral clip")]
 
@@ -206,7 +203,7 @@ def module(results: Results) -> list[Evidence]:
     """ecm-10: skill and expressed intensity on emotional clips, against the most skilful of the three without."""
     scores, rivals = emotional(results.scores), (SPEECH, "voca", "faceformer")
     best = max(rivals, key=lambda name: mean_skill(scores, name, "upper_mm", PART))
-    low = [checked(f"{name} expresses below 0.2 of the truth", below(rows_of(scores, name, PART), 0.2))
+    low = [is_above(f"{name} expresses below 0.2 of the truth", below(rows_of(scores, name, PART), 0.2))
            for name in rivals]
     told = {"against its own guess of the emotion": "ecm" + measures.HEARD,
             "against the mean face of the emotion": "control/mean-face"}
@@ -226,12 +223,12 @@ def below(rows: pd.DataFrame, share: float) -> pd.DataFrame:
 def lip_cost(results: Results) -> list[Evidence]:
     """ecm-11: what the module costs the lips against the exact emotional face, and lip sync; the cause: no residual."""
     content = {level: cost(results, level, "lip_content", ECM) for level in sorted(results.lip_cost.level.unique())}
-    checks = [checked(f"lip content loses less than the margin at intensity {level:g}", d, -0.02)
+    checks = [is_above(f"lip content loses less than the margin at intensity {level:g}", d, -0.02)
               for level, d in content.items()]
     full = results.lip_cost[results.lip_cost.level == 1.0]
     better = share_of_room(difference(full, "ecm/no-residual", ECM, "lip_b_mean"), emotional(results.scores),
                            "lip_b_mean")
-    cause = checked("lips better than without the residual", better)
+    cause = is_above("lips better than without the residual", better)
     sync = difference(full, ECM, SPEECH, "sync")
     truth = full[full.system == ECM].groupby("seed").sync_truth.mean()
     return [Evidence("mean", cost(results, 1.0, "lip_b_mean", ECM), lower_only=True, checks=(*checks, cause),
@@ -294,9 +291,9 @@ def control(results: Results) -> list[Evidence]:
     table, released = (curves(results, name, formula) for name, formula in FORMULA.items())
     rows = results.control
     means = rows[(rows.system == ECM) & (rows.formula == FORMULA[ECM])].groupby("level").achieved.mean()
-    checks = (checked("slope above 0.5", per_curve(table, "slope"), 0.5),
-              checked("slope above 0.5 as released", per_curve(released, "slope"), 0.5),
-              checked("monotone rate of 0.9 as released", per_curve(released, "monotone"), 0.9))
+    checks = (is_above("slope above 0.5", per_curve(table, "slope"), 0.5),
+              is_above("slope above 0.5 as released", per_curve(released, "slope"), 0.5),
+              is_above("monotone rate of 0.9 as released", per_curve(released, "monotone"), 0.9))
     return [
         Evidence("slope", per_curve(table, "slope"), kind="monotone", steps=tuple(np.diff(means[means.index <= 1])),
                  rate=float(table.monotone.mean()), checks=checks, note="the paper's formula"),
@@ -337,7 +334,7 @@ def recognition(results: Results, claim: Claim) -> list[Evidence]:
     emotions = sorted(results.recognition.asked.unique())
     chance, found = 1 / len(emotions), []
     rows, printed_rates = seen_as(results, ECM), claim.entry["paper_values"]["a"]
-    half = [checked(f"{e} above one half", hits(rows[rows.asked == e]), 0.5) for e in emotions]
+    half = [is_above(f"{e} above one half", hits(rows[rows.asked == e]), 0.5) for e in emotions]
     for column in claim.columns:
         emotion = None if column == "accuracy" else labels.canonical(column)
         if emotion and emotion not in emotions:
@@ -400,8 +397,8 @@ def dynamics(results: Results) -> list[Evidence]:
     size = {name: np.log(rows_of(scores, name, PART).upper_amplitude_ratio.clip(lower=1e-3)) for name in (ECM, best)}
     floor = rows_of(plain, "control/oracle", PART).fdd_abs.mean() / rows_of(
         plain, "control/static-template", PART).fdd_static.mean()
-    checks = (checked(f"also closer than {other}", fdd_advantage(plain, ECM, other, PART)),
-              checked("lips more accurate than pham17", advantage(scores, ECM, "pham17", "lip_b_mean", PART)))
+    checks = (is_above(f"also closer than {other}", fdd_advantage(plain, ECM, other, PART)),
+              is_above("lips more accurate than pham17", advantage(scores, ECM, "pham17", "lip_b_mean", PART)))
     return [Evidence("fdd_abs", fdd_advantage(plain, ECM, best, PART), floor=float(floor), checks=checks,
                      note=f"against {best}, un-squared"),
             Evidence("sd_ratio", values(size[ECM] - size[best]), note=f"log ratio to {best}")]
@@ -413,7 +410,7 @@ def linear(results: Results) -> list[Evidence]:
     table = results.linearity.assign(clip=results.linearity.emotion, system=results.linearity.value).fillna(
         {"r2_line": 0.0, "spearman": 0.0})                                  # a constant follows nothing
     straight = values(rows_of(table, "logit").r2_line.groupby(["seed", "speaker"]).mean())
-    check = checked("logits: R2 of at least 0.9", straight.assign(clip="all emotions"), 0.9)
+    check = is_above("logits: R2 of at least 0.9", straight.assign(clip="all emotions"), 0.9)
     return [Evidence("linearity", difference(table, "logit", "probability", "r2_line"), crossed=True, checks=(check,)),
             Evidence("rank_correlation", difference(table, "logit", "probability", "spearman"), crossed=True),
             Evidence("linearity, eq. 12", values(rows_of(table, "difference").r2_line), kind="threshold", threshold=0.9,
@@ -426,7 +423,7 @@ def image_prior(results: Results) -> list[Evidence]:
     scores = emotional(results.scores)
     own, noisy = (skill(scores, name, "upper_mm", PART).set_index(["seed", "speaker", "clip"]).value
                   for name in (ECM, "ecm/noisy-prior"))
-    checks = (checked("30 % wrong frames cost less than a tenth", values(noisy - 0.9 * own)), doses(scores))
+    checks = (is_above("30 % wrong frames cost less than a tenth", values(noisy - 0.9 * own)), doses(scores))
     return [Evidence("upper_skill", advantage(scores, ECM, "ecm/audio-prior", "upper_mm", PART), checks=checks,
                      skill_interval=interval(values(own)))]
 
@@ -455,7 +452,7 @@ def smoothing(results: Results) -> list[Evidence]:
     """ecm-20: log ratio of the upper face's jerk without and with smoothed priors; skill must not pay for it."""
     scores, rough = emotional(results.scores), "ecm/no-prior-smoothing"
     jerk = {name: np.log(rows_of(scores, name, PART).upper_jerk_ratio.clip(lower=1e-6)) for name in (ECM, rough)}
-    skilful = checked("no loss of upper-face skill", advantage(scores, ECM, rough, "upper_mm", PART), -0.03)
+    skilful = is_above("no loss of upper-face skill", advantage(scores, ECM, rough, "upper_mm", PART), -0.03)
     return [Evidence("jerk_ratio", values(jerk[rough] - jerk[ECM]), checks=(skilful,))]
 
 
@@ -466,7 +463,7 @@ def transferred(results: Results) -> list[Evidence]:
     """ecm-21: skill above the receiver's mean motion, on separable heads and on heads that express differently."""
     cases = {case: rows.groupby(["seed", "speaker", "clip"]).transfer_skill.mean()
              for case, rows in results.transfer.groupby("case")}
-    checks = (checked("also where shape and expression interact", values(cases["interacting"])),
+    checks = (is_above("also where shape and expression interact", values(cases["interacting"])),
               Check("all pairs of speakers", None, detail="one receiver per clip, every third emotional clip"))
     return [Evidence("transfer_skill", values(cases["separable"]), checks=checks,
                      note="a property of the face model: no network is involved")]
@@ -485,7 +482,7 @@ def keyframed(results: Results) -> list[Evidence]:
     idle = rows.delay_frames.isna().mean()
     return [Evidence("leak_outside", leak, kind="threshold", threshold=-0.2,
                      note="share of the change, sign turned; small by construction, trained or not",
-                     checks=(checked("leak below 0.05", leak, -0.05),)),
+                     checks=(is_above("leak below 0.05", leak, -0.05),)),
             Evidence("delay_frames", delay, kind="threshold", threshold=-3.5,
                      checks=(Check("nearly every edit acts", bool(idle <= 0.1), detail=f"{idle:.0%} without effect"),),
                      note="whole frames early or late, sign turned: at most 3 is below 3.5")]
@@ -495,9 +492,9 @@ def residual(results: Results) -> list[Evidence]:
     """ecm-23: share of the residual that emotion explains, less the largest other share; above one half holds."""
     lips, whole = (_shares(results, region) for region in ("lips", "whole"))
     own, others = whole["emotion"], whole[[name for name in whole if name not in ("emotion", "random-label")]]
-    checks = (checked("more than one half", values(own), 0.5),
-              checked("more than under another label", values(own - whole["random-label"])),
-              checked("largest share at the lips too", values(lips["emotion"] - lips[others.columns].max(axis=1))))
+    checks = (is_above("more than one half", values(own), 0.5),
+              is_above("more than under another label", values(own - whole["random-label"])),
+              is_above("largest share at the lips too", values(lips["emotion"] - lips[others.columns].max(axis=1))))
     return [Evidence("emotion_share", values(own - others.max(axis=1)), kind="threshold", threshold=0.0, checks=checks,
                      note="emotion less the largest other factor, whole face")]
 

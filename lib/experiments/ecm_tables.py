@@ -9,9 +9,9 @@ from lib.claims import Claim, by_id
 from lib.experiments import ecm
 from lib.experiments import ecm_claims as evidence
 from lib.experiments import ecm_measures as measures
-from lib.experiments.eavanet_claims import advantage, rows_of, skill, values
 from lib.experiments.eavanet_tables import drawn
 from lib.experiments.ecm_claims import ECM, OFF, PART, SPEECH, Results
+from lib.experiments.evidence import advantage, rows_of, skill, values
 from lib.stats import shown
 
 BINS = 9                         # of perceived intensity, as many as the puppet's levels

@@ -1,13 +1,10 @@
 """EmoFace as the player and the pictures want it: sound and an emotion in, vertices of the puppet out."""
 
-from functools import lru_cache
-
 import numpy as np
 
 from lib.errors import InputError
 from lib.experiments import emoface
-from lib.experiments.animator import PuppetAnimator
-from lib.experiments.draw import foundation, frames_of, to_video_rate
+from lib.experiments.animator import PuppetAnimator, speech_features
 from lib.face import eyes
 from lib.face.rig import from_metahuman
 
@@ -38,13 +35,11 @@ class EmoFaceAnimator(PuppetAnimator):
 
     def curves(self, audio: np.ndarray, emotion: str, alpha: float = 1.0) -> np.ndarray:
         """The 174 controllers (T, 174) behind `animate`, in the order of lib.face.rig.METAHUMAN."""
-        found = self.trained.curves(self._features(audio), mixture(emotion, alpha))
+        heard = speech_features(self.data.scale, audio, self.fps)
+        found = self.trained.curves(heard, mixture(emotion, alpha))
         if self.eyes_added:
             found = eyes.finish(found, np.random.default_rng(self.data.seed), eyes.PAPER, self.fps)
         return found
-
-    def _features(self, audio: np.ndarray) -> np.ndarray:
-        return _heard(self.data.scale, np.asarray(audio, np.float32).tobytes(), self.fps)
 
 
 def mixture(emotion: str, alpha: float) -> np.ndarray:
@@ -53,12 +48,6 @@ def mixture(emotion: str, alpha: float) -> np.ndarray:
     weights[emoface.EMOTIONS.index("neutral")] += 1 - alpha
     weights[emoface.EMOTIONS.index(emotion)] += alpha
     return weights
-
-
-@lru_cache(maxsize=32)
-def _heard(scale: str, audio: bytes, fps: int) -> np.ndarray:
-    waveform = np.frombuffer(audio, np.float32)
-    return to_video_rate(foundation(scale).features(waveform), frames_of(waveform, fps), fps)
 
 
 def animator(scale: str, seed: int) -> EmoFaceAnimator:

@@ -18,7 +18,7 @@ from lib.claims import DELTAS, Check, Claim, Evidence, by_id
 from lib.errors import AssetMissing
 from lib.experiments import emoface
 from lib.experiments import emoface_measures as measures
-from lib.experiments.eavanet_claims import above, advantage, mean_skill, negative, room, skill_interval, values
+from lib.experiments.evidence import advantage, is_above, mean_skill, negative, room, skill_interval, values
 from lib.priors import STRONG
 from lib.stats import seed_table
 
@@ -135,14 +135,6 @@ def unseen(table: pd.DataFrame) -> pd.DataFrame:
     return table[table.part == "unseen"]
 
 
-def is_above(name: str, d: pd.DataFrame, bound: float = 0.0) -> Check:
-    """The condition that the whole 95 % interval of d lies above a bound; not checked where d has no clip."""
-    if len(d) == 0:
-        return Check(name, None, detail="no such clip")
-    passed, detail = above(d, bound)
-    return Check(name, passed, detail=detail)
-
-
 def is_below(name: str, d: pd.DataFrame, bound: float) -> Check:
     """The condition that the whole 95 % interval of d lies below a bound."""
     return is_above(name, negative(d), -bound)
@@ -158,7 +150,7 @@ def learned(results: Results, metric: str = "mae_mouth", *systems: str) -> tuple
 
     What a network that has not learned does is evidence of nothing, nor is a win over one.
     """
-    found = [skill_interval(results, system, metric, "unseen") for system in systems or ("emoface",)]
+    found = [skill_interval(results.scores, system, metric, "unseen") for system in systems or ("emoface",)]
     return None if None in found else min(found)
 
 

@@ -9,10 +9,10 @@ from lib import printed
 from lib.claims import Claim, by_id
 from lib.experiments import emoface_measures as measures
 from lib.experiments.draw import Draw
-from lib.experiments.eavanet_claims import advantage, rows_of, values
 from lib.experiments.eavanet_tables import drawn
 from lib.experiments.emoface import SYSTEMS, train
 from lib.experiments.emoface_claims import COLUMNS, Results, blink_ks, totals
+from lib.experiments.evidence import advantage, rows_of, values
 from lib.face import eyes, metahuman
 from lib.stats import shown
 
