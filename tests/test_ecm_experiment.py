@@ -10,7 +10,9 @@ pytest.importorskip("pandas")
 
 from lib.experiments import ecm as experiment
 from lib.experiments import ecm_measures as measures
+from lib.experiments import measures as common
 from lib.labels import COMMON
+from lib.metrics import evaluate
 from lib.models import ecm
 
 SYSTEM = experiment.System
@@ -155,16 +157,14 @@ def test_every_system_animates_every_frame(made, clip, name):
 
 
 def test_the_truth_has_no_lip_error_in_any_form(made, clip):
-    cut = measures.part(made.data)
-    true = measures.truth(made.data, clip)[:, cut.points]
+    true = measures.exact_points(made.data, clip)
     found = measures.lip_scores(made.data, clip, true, true)
     assert max(found[name] for name in measures.LIP) < 1e-6
     assert found["sync"] == pytest.approx(found["sync_truth"])
 
 
 def test_a_mouth_shifted_as_a_whole_is_seen_without_alignment_alone(made, clip):
-    cut = measures.part(made.data)
-    true = measures.truth(made.data, clip)[:, cut.points]
+    true = measures.exact_points(made.data, clip)
     found = measures.lip_scores(made.data, clip, true + np.float32([3, 0, 0]), true)
     assert found["lip_b_mean"] == pytest.approx(3, abs=1e-3) and found["lip_content"] < 1e-3
     assert found["lip_c_mean"] < 1e-3 and found["lip_d_mean"] < 1e-3
@@ -203,3 +203,13 @@ def test_printed_widths_contradict_the_networks():
     table = measures.architecture().set_index(["profile", "part"])
     assert table.inputs["code", "param_fixer"] == 184 and table.weights["code", "total"] == 1480736
     assert table.inputs["paper", "param_predictor"] == table.printed["paper", "param_predictor"] == 256
+
+
+def test_the_cut_face_gives_the_scores_of_the_whole_one(made, clip):
+    data, motion = made.data, made.data.floor[clip]
+    whole = evaluate(data.vertices(clip, motion), data.truth(clip), data.template(clip), data.topology.regions,
+                     data.topology.mm_per_unit)
+    shown = common.cut(data).vertices(clip, motion)
+    parts = common.region_scores(data, clip, shown, common.exact_points(data, clip))
+    parts |= common.whole_face(data, clip, motion)
+    assert parts == pytest.approx({name: whole[name] for name in parts}, rel=1e-3, abs=1e-7) and len(parts) == len(whole)

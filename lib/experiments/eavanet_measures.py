@@ -14,6 +14,7 @@ from lib.experiments import measures
 from lib.experiments.draw import Draw, foundation, frames_of, to_video_rate
 from lib.experiments.eavanet import CODE, EMOTIONS, SIZES, SYSTEMS, Trained, config, material, train, training_speakers
 from lib.experiments.measures import Controls, target
+from lib.metrics import vertex_error
 from lib.models.eavanet import EavaNet
 from lib.probes import silhouettes, swap_skill
 from lib.study import cached_table, code_digest, run_folder
@@ -24,6 +25,7 @@ ARMS = ("eavanet", "eavanet/full-intensity", "eavanet/all-speakers", "eavanet/al
         "eavanet/noisy-labels")         # whose intensity is steered
 CARRIED = ("eavanet", "faceformer", "codetalker")
 CONTROLS = Controls.names
+WHOLE = ("eavanet", "faceformer", "faceformer/label", "codetalker", "codetalker/label", *CONTROLS)
 MODELS = ("lib.models.eavanet", "lib.models.faceformer", "lib.models.codetalker")
 
 
@@ -83,10 +85,14 @@ def _untrained(data: Draw) -> Trained:
 
 
 def scores(scale: str, seed: int, names: tuple[str, ...] = (*SYSTEMS, *CONTROLS)) -> pd.DataFrame:
-    """Errors, lip sync, judges and achieved intensity of every system on every test clip (`measures.score`)."""
+    """Errors, lip sync, judges and achieved intensity of every system on every test clip (`measures.score`).
+
+    Errors of all vertices are those of `WHOLE` alone: what Table II compares, and the controls.
+    """
     def measure(name: str) -> pd.DataFrame:
         data = material(scale, seed)
-        return measures.scores(data, name, test_rows(data), lambda clip: predict(name, data, clip), EMOTIONS)
+        return measures.scores(data, name, test_rows(data), lambda clip: predict(name, data, clip), EMOTIONS,
+                               whole=name in WHOLE)
 
     return pd.concat([_cached(scale, seed, f"scores-{name}", lambda n=name: measure(n)) for name in names],
                      ignore_index=True)
@@ -329,7 +335,7 @@ def _prosody(scale: str, seed: int, names: tuple[str, ...]) -> pd.DataFrame:
             spoken = counterfactual(data.specs[clip], voice_only=True, emotion=voice,
                                     intensity=0.0 if voice == "neutral" else 1.0)
             hidden = to_video_rate(foundation(scale).features(spoken.audio), frames_of(spoken.audio))
-            truth = spoken.oracle_vertices(data.fps)
+            truth = spoken.oracle_vertices(data.fps)[:, measures.cut(data).points]
             out += [_conveyed(data, name, clip, voice, hidden[: 2 * len(truth)], truth) for name in names]
     return pd.DataFrame(out)
 
@@ -345,11 +351,11 @@ def _conveyed(data: Draw, name: str, clip: int, voice: str, hidden: np.ndarray, 
     else:
         trained = train(data.scale, data.seed, name)
         coefficients = trained.predict(hidden, speaker_id(data, clip), row.emotion)
-    pred = data.vertices(clip, coefficients)
+    shown, upper = measures.cut(data).vertices(clip, coefficients), measures.cut(data).regions["upper_face"]
     return {"seed": data.seed, "system": name, "voice": "neutral" if voice == "neutral" else "contradicting",
             "clip": row["clip"], "speaker": row.actor, "emotion": row.emotion,
-            "upper_mm": measures.upper_error(data, pred, truth),
-            "judge": measures.recognised(data, clip, pred, row.emotion, EMOTIONS)}
+            "upper_mm": float(vertex_error(shown[:, upper], truth[:, upper], form="distance").mean()),
+            "judge": measures.recognised(data, clip, shown[:, : measures.LANDMARKS], row.emotion, EMOTIONS)}
 
 
 # Reach in time --------------------------------------------------------------------------------------------------------

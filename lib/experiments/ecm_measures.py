@@ -88,10 +88,9 @@ from lib.experiments.ecm import (
     untrained,
     window_of,
 )
-from lib.experiments.measures import Controls
-from lib.face.basis import MotionBasis
+from lib.experiments.measures import LANDMARKS, Controls, cut, exact_points, region_scores, truth, whole_face
 from lib.labels import COMMON
-from lib.metrics import LipPoints, evaluate, jerk_ratio, lip_movement_error, lip_opening, lip_width, moved_to_template
+from lib.metrics import LipPoints, jerk_ratio, lip_movement_error, lip_opening, lip_width, moved_to_template
 from lib.models import ecm
 from lib.priors import frame_recogniser, intensity_sweep, logit_linearity, sweep_specs
 from lib.probes import irreversibility
@@ -127,7 +126,6 @@ CLASS_WEIGHTS = {"neutral": 1, "happy": 1, "sad": 10, "surprised": 0, "fearful":
 PICTURES = 10                    # frames that the paper's protocol classifies
 SHIFTED = ("ecm", "control/random-init", "control/shuffled-audio")   # ECM's network made the mesh, trained or not
 EDGE = 10                        # frames around an edited span that do not count as outside
-LANDMARKS = 68
 MOUTH_POINTS = LipPoints(lips=tuple(range(48, 68)), corners=(48, 54), brows=(17, 26), inner_brows=(21, 22),
                          nose_base=33)
 
@@ -216,44 +214,10 @@ def controls(made: Material, on: bool = True) -> Controls:
 # Scores ---------------------------------------------------------------------------------------------------------------
 
 
-class Part:
-    """The basis cut to the 68 landmarks, the upper face and the lips, in this order."""
-
-    def __init__(self, data: Draw):
-        topology = data.topology
-        self.points = np.concatenate([topology.landmarks, topology.regions["upper_face"], topology.regions["lips"]])
-        directions = data.basis.directions.reshape(len(data.basis.directions), -1, 3)[:, self.points]
-        self.basis = MotionBasis(directions.reshape(len(directions), -1), data.basis.scale)
-        ends = LANDMARKS + len(topology.regions["upper_face"])
-        self.regions = {"upper_face": np.arange(LANDMARKS, ends), "lips": np.arange(ends, len(self.points))}
-        self.compared = np.concatenate([np.arange(LANDMARKS), self.regions["upper_face"][::8]])     # in lip errors
-        self.data = data
-
-    def template(self, clip: int) -> np.ndarray:
-        """Neutral face (M, 3) in mm."""
-        return self.data.template(clip)[self.points]
-
-    def vertices(self, clip: int, coefficients: np.ndarray) -> np.ndarray:
-        """(T, M, 3) in mm of coefficients (T, K)."""
-        return self.basis.decode(coefficients) + self.template(clip)
-
-
 @lru_cache(maxsize=4)
-def part(data: Draw) -> Part:
-    """The cut basis of a draw."""
-    return Part(data)
-
-
-@lru_cache(maxsize=128)
-def truth(data: Draw, clip: int) -> np.ndarray:
-    """Exact vertices (T, V, 3) in mm of a tested clip."""
-    return data.truth(clip).astype(np.float32)
-
-
-@lru_cache(maxsize=256)
-def exact_points(data: Draw, clip: int) -> np.ndarray:
-    """The points (T, M, 3) of `part` in the exact face of a tested clip."""
-    return truth(data, clip)[:, part(data).points]
+def compared(data: Draw) -> np.ndarray:
+    """Which points of the cut face lip errors look at: the landmarks, and some of the upper face to align on."""
+    return np.concatenate([np.arange(LANDMARKS), cut(data).regions["upper_face"][::8]])
 
 
 def scores(scale: str, seed: int, names: tuple[str, ...] | None = None) -> pd.DataFrame:
@@ -271,35 +235,18 @@ def _scored(scale: str, seed: int, name: str) -> pd.DataFrame:
 
 def score(data: Draw, clip: int, coefficients: np.ndarray, name: str) -> dict[str, float]:
     """Columns of one clip: all of them for systems `WHOLE`, else those of upper face and lips."""
-    cut = part(data)
-    pred, exact = cut.vertices(clip, coefficients), exact_points(data, clip)
-    numbers = _standard(data, clip, pred, exact) if name in DYNAMIC else _upper(data, pred, exact)
+    pred, exact = cut(data).vertices(clip, coefficients), exact_points(data, clip)
+    numbers = region_scores(data, clip, pred, exact) if name in DYNAMIC else _upper(data, pred, exact)
     if name in WHOLE:
-        numbers |= _whole_face(data, clip, coefficients, truth(data, clip), data.topology.mm_per_unit)
+        numbers |= whole_face(data, clip, coefficients)
     return (numbers | _intensity(data, clip, coefficients)
             | lip_scores(data, clip, pred, exact, shifted=name.startswith(SHIFTED)))
 
 
-def _standard(data: Draw, clip: int, pred: np.ndarray, exact: np.ndarray) -> dict[str, float]:
-    """The columns of lib.metrics.evaluate that regions alone decide."""
-    cut = part(data)
-    numbers = evaluate(pred, exact, cut.template(clip), cut.regions, data.topology.mm_per_unit)
-    return {name: value for name, value in numbers.items() if not name.startswith("vertex_error")}
-
-
 def _upper(data: Draw, pred: np.ndarray, exact: np.ndarray) -> dict[str, float]:
-    upper = part(data).regions["upper_face"]
+    upper = cut(data).regions["upper_face"]
     return {"upper_mm": float(np.linalg.norm(pred[:, upper] - exact[:, upper], axis=-1).mean()),
             "upper_jerk_ratio": jerk_ratio(pred[:, upper], exact[:, upper])}
-
-
-def _whole_face(data: Draw, clip: int, coefficients: np.ndarray, true: np.ndarray, unit: float) -> dict[str, float]:
-    """The columns of lib.metrics.evaluate that need every vertex."""
-    error = data.vertices(clip, coefficients).astype(np.float32) - true
-    squared = np.einsum("tvi,tvi->tv", error, error)
-    whole = float(squared.mean()) / unit**2
-    return {"vertex_error": whole, "vertex_error_coordinate": whole / 3,
-            "vertex_error_mm": float(np.sqrt(squared).mean())}
 
 
 def _intensity(data: Draw, clip: int, coefficients: np.ndarray) -> dict[str, float]:
@@ -313,18 +260,18 @@ def _intensity(data: Draw, clip: int, coefficients: np.ndarray) -> dict[str, flo
 
 def lip_scores(data: Draw, clip: int, pred: np.ndarray, true: np.ndarray, *, shifted: bool = False) -> dict[str, float]:
     """NATIVE columns of (T, M, 3) vertices, the 68 landmarks first; `shifted`: frame 0 is moved in form a."""
-    cut = part(data)
-    pred, true = (x[:, cut.compared].astype(np.float64) for x in (pred, true))
-    still = np.arange(LANDMARKS, len(cut.compared))
-    start = moved_to_template(pred, cut.template(clip)[cut.compared]) if shifted else pred
+    points = compared(data)
+    pred, true = (x[:, points].astype(np.float64) for x in (pred, true))
+    still = np.arange(LANDMARKS, len(points))
+    start = moved_to_template(pred, cut(data).template(clip)[points]) if shifted else pred
     forms = {"b": (pred, "none"), "c": (pred[:, :LANDMARKS], "landmarks"), "d": (pred, "rigid")}
     if shifted:
         forms["a"] = start[:, :LANDMARKS], "landmarks"
     found = {}
     for form, (face, align) in forms.items():
-        points = lip_movement_error(face, true[:, : face.shape[1]], points=MOUTH_POINTS, align=align, anchors=still,
+        errors = lip_movement_error(face, true[:, : face.shape[1]], points=MOUTH_POINTS, align=align, anchors=still,
                                     reduce="points")
-        found |= {f"lip_{form}_mean": float(points.mean()), f"lip_{form}_max": float(points.max(1).mean())}
+        found |= {f"lip_{form}_mean": float(errors.mean()), f"lip_{form}_max": float(errors.max(1).mean())}
     if not shifted:
         found |= {f"lip_a_{how}": found[f"lip_c_{how}"] for how in ("mean", "max")}
     return found | mouth_scores(data, clip, pred, true)
@@ -359,8 +306,8 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> float:
 
 def _lips_of(made: Material, clip: int, coefficients: np.ndarray) -> dict[str, float]:
     """LIP columns of one of ECM's own faces."""
-    cut = part(made.data)
-    found = lip_scores(made.data, clip, cut.vertices(clip, coefficients), exact_points(made.data, clip), shifted=True)
+    shown = cut(made.data).vertices(clip, coefficients)
+    found = lip_scores(made.data, clip, shown, exact_points(made.data, clip), shifted=True)
     return {name: found[name] for name in LIP}
 
 
@@ -370,9 +317,9 @@ def speaker_ids(scale: str, seed: int) -> pd.DataFrame:
 
 
 def _under_ids(made: Material, clip: int) -> list[dict]:
-    cut, true = part(made.data), exact_points(made.data, clip)
+    own, true = cut(made.data), exact_points(made.data, clip)
     faces = train(made.data.scale, made.data.seed, "faceformer").under_every_id(clip)
-    scored = [lip_scores(made.data, clip, cut.vertices(clip, face), true) for face in faces]
+    scored = [lip_scores(made.data, clip, own.vertices(clip, face), true) for face in faces]
     return [{"system": "faceformer", "id": n, **{name: found[name] for name in LIP}} for n, found in enumerate(scored)]
 
 
@@ -496,7 +443,7 @@ def lip_cost(scale: str, seed: int) -> pd.DataFrame:
 
 
 def _costs(made: Material, clip: int) -> list[dict]:
-    data, cut, rows = made.data, part(made.data), []
+    data, own, rows = made.data, cut(made.data), []
     emotion = data.table.emotion[clip]
     for name in COSTED:
         trained, on = train(data.scale, data.seed, name.removesuffix(OFF)), not name.endswith(OFF)
@@ -504,7 +451,7 @@ def _costs(made: Material, clip: int) -> list[dict]:
         for level in COST_LEVELS:
             face = trained.face(said, data.template(clip), asked(emotion, level) if on else None)
             exact = measures.exact_face(data, clip, emotion if level else NEUTRAL, level or 1.0)
-            pred, true = (cut.vertices(clip, x)[:, :LANDMARKS].astype(np.float64) for x in (face, exact))
+            pred, true = (own.vertices(clip, x)[:, :LANDMARKS].astype(np.float64) for x in (face, exact))
             near = lip_movement_error(pred, true, points=MOUTH_POINTS, align="none").mean()
             found = mouth_scores(data, clip, pred, true)
             rows.append({"system": name, "level": level, "lip_b_mean": float(near),
@@ -537,7 +484,7 @@ def signed_measures(data: Draw, clip: int, coefficients: np.ndarray) -> dict[str
     height = rest[points[27], 1] - rest[points[8], 1]
     moved = data.basis.decode(coefficients.mean(0, keepdims=True))[0, :, 1]            # decoding is linear
     corner = moved[points[[48, 54]]].mean() - moved[points[33]]
-    shown = part(data).vertices(clip, coefficients)[:, :LANDMARKS]
+    shown = cut(data).vertices(clip, coefficients)[:, :LANDMARKS]
     opening = lip_opening(shown).mean() - lip_opening(rest[None, points])[0]
     return {"opening": float(opening / height), "corner": float(corner / height),
             "cheek": float(moved[_cheeks(data, rest)].mean() / height)}
@@ -614,11 +561,11 @@ def recognition(scale: str, seed: int) -> pd.DataFrame:
 def _recognised(made: Material, clip: int) -> list[dict]:
     data, rows = made.data, []
     wanted, among = data.table.emotion[clip], tuple(e for e in CREMAD if e in present(data))
-    cut, rng = part(data), np.random.default_rng([data.seed, 23, clip])
-    rest = cut.template(clip)[:LANDMARKS]
+    own, rng = cut(data), np.random.default_rng([data.seed, 23, clip])
+    rest = own.template(clip)[:LANDMARKS]
     recogniser, scaled = frame_recogniser(data.scale), normaliser(made, SYSTEMS["ecm/code"])
     for name in (*RECOGNISED, "gt"):
-        points = cut.vertices(clip, _expressed(made, name, clip, wanted))[:, :LANDMARKS]
+        points = own.vertices(clip, _expressed(made, name, clip, wanted))[:, :LANDMARKS]
         seen = [("statistics", "clip"), ("course", "clip")]
         judges = measures.judges(data.scale, among, data.fps)
         found = {key: judge(points, rest) for key, judge in zip(seen, judges, strict=True)}

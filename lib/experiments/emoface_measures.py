@@ -300,7 +300,8 @@ def judged(scale: str, seed: int) -> pd.DataFrame:
 
 
 def _recognised(data: Draw, clip: int, shown: np.ndarray, emotion: str) -> float:
-    return measures.recognised(data, clip, data.vertices(clip, shown), emotion, emotions_of(data))
+    landmarks = measures.cut(data).vertices(clip, shown)[:, : measures.LANDMARKS]
+    return measures.recognised(data, clip, landmarks, emotion, emotions_of(data))
 
 
 def unseen(scale: str, seed: int) -> list[int]:
