@@ -132,3 +132,101 @@ def _neighbours() -> tuple[list[int], list[int]]:
             before[point] = point - 1 if point > first else (last if ring else first + 1)
             after[point] = point + 1 if point < last else (first if ring else last - 1)
     return before, after
+
+
+# Ventriloquist-Net (paper 002) ----------------------------------------------------------------------------------------
+#
+# Offsets (B, T, 68, 2) from the mean face in standard deviations of the window; distributions (B, K) over emotions.
+
+MOUTH = (*range(0, 17), *range(48, 68))          # jaw and lips, 37 points
+AWAY_FROM_MOUTH = tuple(range(17, 48))
+REAL = 0.9                                       # what a discriminator is to say of true motion: smoothed label
+
+
+def emotion_cosine(seen: Float[Tensor, "b k"], heard: Float[Tensor, "b k"]) -> Float[Tensor, ""]:
+    """Disagreement of two distributions over emotions, 0..1 (V-Net, Sec. 2.1 and 2.3: cosine embedding loss).
+
+        L_emotion = mean_b 1 - cos(p_emo, l_emo)
+
+    Flat where both are diffuse: a uniform p is at most 1 - 1 / sqrt(K) away from anything.
+    """
+    return (1 - F.cosine_similarity(seen, heard, dim=-1)).mean()
+
+
+def emotion_square(seen: Float[Tensor, "b k"], heard: Float[Tensor, "b k"]) -> Float[Tensor, ""]:
+    """Mean squared difference of two distributions (V-Net, one of the released scripts, there with weight 2)."""
+    return F.mse_loss(seen, heard)
+
+
+def likeliest_emotion(logits: Float[Tensor, "b k"], heard: Float[Tensor, "b k"]) -> Float[Tensor, ""]:
+    """Cross-entropy with the likeliest class alone, in nats: what V-Net, Sec. 2.1 calls insufficient."""
+    return F.cross_entropy(logits, heard.argmax(-1))
+
+
+def mouth_error(
+    pred: Float[Tensor, "b t 68 2"], truth: Float[Tensor, "b t 68 2"], *, norm: str = "l1", centred: bool = False,
+    velocity: bool = False,
+) -> Float[Tensor, ""]:
+    """Error of lips and jaw, mean over coordinates (V-Net, Sec. 2.3: L_mouth = | dk_mouth - dk'_mouth |_1).
+
+    norm      "l1"; "l2": the mean square, whose gradient vanishes with the error
+    centred   the mean of the 37 points is taken from each frame first, so a rigid shift is free (released)
+    velocity  the error of the first differences is added (released, all scripts but one)
+    """
+    pred, truth = (x[:, :, list(MOUTH)] for x in (pred, truth))
+    if centred:
+        pred, truth = (x - x.mean(2, keepdim=True) for x in (pred, truth))
+    measure = {"l1": F.l1_loss, "l2": F.mse_loss}[norm]
+    error = measure(pred, truth)
+    return error + measure(pred.diff(dim=1), truth.diff(dim=1)) if velocity else error
+
+
+def motion_energy(pred: Float[Tensor, "b t 68 2"], truth: Float[Tensor, "b t 68 2"]) -> Float[Tensor, ""]:
+    """Difference in how far and how fast every coordinate moves, mean over clips (V-Net, Sec. 2.3, L_energy).
+
+        L = || E_t |dk| - E_t |dk'| ||_2 + || E_t |dk_t+1 - dk_t| - E_t |dk'_t+1 - dk'_t| ||_2      norms over 136
+
+    The paper calls it a loss on "entropy"; it matches first absolute moments.
+    """
+    sizes = [(x.flatten(2).abs().mean(1), x.flatten(2).diff(dim=1).abs().mean(1)) for x in (pred, truth)]
+    return sum(_norm(p - t).mean() for p, t in zip(*sizes, strict=True))
+
+
+def net_drift_energy(
+    pred: Float[Tensor, "b t 68 2"], truth: Float[Tensor, "b t 68 2"], *, with_mouth: bool = True
+) -> Float[Tensor, ""]:
+    """What the released program has for L_energy: mean squares in place of norms, and a second term of another meaning.
+
+        L = mse(E_t |dk|, E_t |dk'|) + mse(|E_t (dk_t+1 - dk_t)|, |E_t (dk'_t+1 - dk'_t)|)
+
+    The mean of differences is (last - first) / (T - 1): an oscillation that returns counts as no motion. The second
+    term looks at points away from the mouth; so does the first without `with_mouth` (the script with two branches).
+    """
+    away = list(AWAY_FROM_MOUTH)
+    sizes = [x.abs().mean(1) if with_mouth else x[:, :, away].abs().mean(1) for x in (pred, truth)]
+    drifts = [net_drift(x[:, :, away]) for x in (pred, truth)]
+    return F.mse_loss(*sizes) + F.mse_loss(*drifts)
+
+
+def net_drift(offsets: Float[Tensor, "b t p 2"]) -> Float[Tensor, "b p 2"]:
+    """|E_t (x_t+1 - x_t)| of every coordinate: |last - first| / (T - 1)."""
+    return offsets.diff(dim=1).mean(1).abs()
+
+
+def judge_real_and_made(real: Float[Tensor, "b 1"], made: Float[Tensor, "b 1"], form: str) -> Float[Tensor, ""]:
+    """Loss of V-Net's discriminator on its verdicts in 0..1; the paper prints no form.
+
+        least-squares  1/2 E (r - 0.9)^2 + 1/2 E f^2          margin (released)  1/2 E relu(0.9 - r) + 1/2 E relu(f)
+    """
+    if form == "least-squares":
+        return 0.5 * (real - REAL).square().mean() + 0.5 * made.square().mean()
+    return 0.5 * F.relu(REAL - real).mean() + 0.5 * F.relu(made).mean()
+
+
+def pass_for_real(made: Float[Tensor, "b 1"], form: str) -> Float[Tensor, ""]:
+    """Loss of V-Net's generator on the discriminator's verdicts in 0..1: (1 - f)^2, or relu(1 - f) as released."""
+    return (1 - made).square().mean() if form == "least-squares" else F.relu(1 - made).mean()
+
+
+def _norm(x: Float[Tensor, "b d"]) -> Float[Tensor, " b"]:
+    return x.square().sum(-1).clamp_min(1e-16).sqrt()                        # the root has no gradient at 0
