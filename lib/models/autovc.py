@@ -483,21 +483,6 @@ class Converter:
         return rows, None if bins is None else torch.from_numpy(np.pad(bins, (0, more)))[None], len(mel)
 
 
-def at_video_rate(frames: np.ndarray, fps: float, count: int) -> np.ndarray:
-    """Mel frames (T, C) at 62.5 per second as (count, C) at `fps`: frame i is what stands at i / fps seconds.
-
-    Linear in time after averaging over the span of a video frame, where that is longer than a mel frame: otherwise
-    mel frames between two video frames would be lost.
-    """
-    span = max(round(RATE / fps), 1) // 2 * 2 + 1 if fps < RATE else 1
-    padded = np.pad(np.asarray(frames, np.float64), ((span // 2, span // 2), (0, 0)), mode="edge")
-    smooth = np.lib.stride_tricks.sliding_window_view(padded, span, axis=0).mean(-1)
-    at = np.minimum(np.arange(count) * RATE / fps, len(frames) - 1)
-    before, share = at.astype(int), (at % 1)[:, None]
-    after = np.minimum(before + 1, len(frames) - 1)
-    return (smooth[before] * (1 - share) + smooth[after] * share).astype(np.float32)
-
-
 # Released weights -----------------------------------------------------------------------------------------------------
 
 
