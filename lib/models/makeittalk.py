@@ -13,7 +13,7 @@ checkpoints. Sources: the paper, and the behaviour of yzhou359/MakeItTalk.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from lib.data import checkpoint
 from lib.errors import InputError
 from lib.face.alignment import Similarity, rigid
 from lib.face.landmarks import COUNT, LIPS, STABLE, validate
-from lib.models.autovc import MELS, load_released
+from lib.models.autovc import MELS, RATE, load_released
 from lib.models.parts import check_row, check_sequence
 from lib.paths import asset
 
@@ -392,6 +392,8 @@ class Assembly:
     still_lips      how far facing lip points of the speaker branch are drawn together, so that it opens no mouth
     smooth_manner, smooth    windows of cubic Savitzky-Golay filters: of the speaker branch, and of the result; 0: off
     repair          uncross lips; revise_nose: put the top of the nose in line with the two points below it
+    edit_portrait   slim the lips and widen the eyes of the portrait by hand-set pixels first (`edited_portrait`)
+    render_face, render_lips    windows of two more such filters before rendering: of all but the lips, and of the lips
     """
 
     calibrate: float = 0.5
@@ -402,9 +404,19 @@ class Assembly:
     smooth: int = 5
     repair: bool = True
     revise_nose: bool = True
+    edit_portrait: bool = True
+    render_face: int = 15
+    render_lips: int = 5
+
+    def at(self, fps: float) -> "Assembly":
+        """The same with windows that last as long at `fps` frames per second as the released ones do at 62.5."""
+        names = ("smooth_manner", "smooth", "render_face", "render_lips")
+        odd = {name: 2 * round((getattr(self, name) * fps / RATE - 1) / 2) + 1 for name in names if getattr(self, name)}
+        return replace(self, **odd)
 
 
-RAW = Assembly(calibrate=0, lips=1, manner=1, still_lips=0, smooth_manner=0, smooth=0, repair=False, revise_nose=False)
+RAW = Assembly(calibrate=0, lips=1, manner=1, still_lips=0, smooth_manner=0, smooth=0, repair=False, revise_nose=False,
+               edit_portrait=False, render_face=0, render_lips=0)
 
 
 def calibrated(displacement: np.ndarray, share: float = 0.5) -> np.ndarray:
@@ -532,10 +544,44 @@ def assemble(outputs: list[tuple[np.ndarray, np.ndarray]], face: np.ndarray, how
             manner = smoothed(manner, how.smooth_manner)
         moved = calibrated(moved, how.calibrate)
         moved[:, LIPS, :2] *= how.lips
-        parts.append(face + moved + how.manner * stilled_lips(manner, how.still_lips))
+        shown = face + moved + how.manner * stilled_lips(manner, how.still_lips)
+        parts.append(uncrossed(shown) if how.repair else shown)
     landmarks = np.concatenate(parts)
-    if how.repair:
-        landmarks = uncrossed(landmarks)
     if how.revise_nose:
         landmarks[:, 27] = 2 * landmarks[:, 28] - landmarks[:, 29]
     return smoothed(landmarks, how.smooth) if how.smooth else landmarks
+
+
+def before_rendering(landmarks: np.ndarray, how: Assembly = Assembly()) -> np.ndarray:
+    """Landmarks (T, 68, D), the lips smoothed over a shorter window than the rest of the face."""
+    out = np.empty_like(landmarks)
+    for part, window in ((np.arange(48), how.render_face), (LIPS, how.render_lips)):
+        out[:, part] = smoothed(landmarks[:, part], window)
+    return out
+
+
+def animate(
+    content: ContentBranch, speaker: SpeakerBranch | None, mel: np.ndarray, portrait: np.ndarray,
+    embedding: np.ndarray, how: Assembly = Assembly(),
+) -> np.ndarray:
+    """Landmarks (R, 68, 2) in pixels for mel rows (R, 80), a portrait (68, 2) in pixels and a voice embedding (E,).
+
+    The last row is repeated so that the last frames have a future to hear: the released program leaves them out. The
+    networks have two axes here; with released weights, which have three, go through `branch_outputs` and `assemble`.
+    """
+    pixels = edited_portrait(portrait) if how.edit_portrait else np.asarray(portrait, np.float64)
+    frame = NormalisedFace.of(pixels)
+    face = frame(pixels).astype(np.float32)
+    rows = np.pad(mel, ((0, content.config.window), (0, 0)), mode="edge")
+    shown = assemble(branch_outputs(content, speaker, rows, face, embedding), face, how)
+    return frame.pixels(before_rendering(shown, how)).astype(np.float32)
+
+
+def reduced(width: int, window: int = WINDOW, axes: int = 2, embedding: int = 256, dropout: float = 0.5) -> Config:
+    """The same structure with all layers in proportion to `width`, which is 256 in the released weights."""
+    wide, half = (2 * width, width), width // 2
+    return Config(
+        window=window, axes=axes, lstm=width, dropout=dropout, prior=(width, 5 * width // 8), head=wide,
+        embedding=embedding, speaker=(width, half), noise=half, style_head=wide,
+        transformer=TransformerConfig(width // 4, hidden=8 * width), seen=round(24 * window / WINDOW),
+    )  # fmt: skip
