@@ -1,5 +1,7 @@
 """Stand-ins of the landmark papers, trained once on puppets that no test uses, and cached.
 
+voices          AutoVC in MakeItTalk's version and a speaker encoder, both of reduced width, or the released pair of the
+                paper where its files are found; features of every clip of the corpus are kept per scale, for all seeds
 planar_judges   two emotion judges of a clip on landmarks in a picture; they never train, select or weigh a method
 recognisers     emotion of every frame: one that methods may be trained with, and an independent one that measures
 proxy_sync      whether lips and voice belong together, trained on true faces alone; never comparable with SyncNet's
@@ -22,13 +24,13 @@ from torch.nn import functional
 
 from lib import foundations, paths, training
 from lib.foundations import Faces, JudgeRecipe
+from lib.models import autovc, syncnet
 from lib.models import planar_judges as planar
-from lib.models import syncnet
 from lib.models.judges import FPS, Discriminants, displacement, statistics
 from lib.models.planar_judges import FrameRecogniser, PlanarCourse, PlanarStatistics, ProxySync
-from lib.study import check_scale, code_digest, digest
+from lib.study import cached_arrays, check_scale, code_digest, digest, weights_digest
 
-PLANAR_VERSION, SYNC_VERSION = 1, 1          # raised when a change of this code changes what it trains
+VOICES_VERSION, PLANAR_VERSION, SYNC_VERSION = 1, 1, 1     # raised when a change of this code changes what it trains
 JUDGE_CODE = ("lib.models.judges", "lib.models.planar_judges", "lib.puppet.head", "lib.training")
 
 
@@ -36,6 +38,298 @@ def _path(kind: str, recipe, version: int, *code: str) -> Path:
     from lib.puppet.corpus import fingerprint
 
     return paths.CACHE / "foundations" / f"{kind}-{digest(recipe, version, fingerprint(), code_digest(*code))}.pt"
+
+
+# Voices ---------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class VoicesRecipe:
+    """Whose voices AutoVC hears and how it learns; widths and weights of the paper scale are the published ones.
+
+    In a short training the published weight of 1 makes all codes equal: constant codes have no content loss, and pitch
+    and speaker alone explain half of a mel.
+    """
+
+    generator: autovc.Config = autovc.Config(16, 16, 64, 64, version="makeittalk")
+    speakers: autovc.SpeakerConfig = autovc.SpeakerConfig(hidden=64, embedding=64)
+    actors: tuple[int, ...] = tuple(range(240, 264))
+    test_actors: tuple[int, ...] = tuple(range(264, 272))
+    utterances: int = 8             # of each actor
+    crop: int = 32                  # mel frames, about 0.5 s
+    batch: int = 16
+    epochs: int = 60
+    speaker_epochs: int = 120
+    learning_rate: float = 4e-3
+    content: float = 0.01           # weight of the content loss
+    seed: int = 4
+
+
+VOICES = {
+    "smoke": VoicesRecipe(autovc.Config(16, 16, 32, 32, version="makeittalk"),
+                          autovc.SpeakerConfig(hidden=32, embedding=32), tuple(range(240, 248)),
+                          tuple(range(264, 268)), utterances=4, epochs=30, speaker_epochs=30),
+    "laptop": VoicesRecipe(),
+    "paper": VoicesRecipe(autovc.RELEASED_CONFIG["makeittalk"], autovc.SpeakerConfig(), utterances=40, crop=128,
+                          batch=2, epochs=2000, speaker_epochs=2000, learning_rate=1e-4, content=1.0),
+}  # fmt: skip
+STANDARD_CLIPS = 64                  # converted clips that the standardisation is taken from
+SPEAKERS_AT_A_TIME, VIEWS = 8, 4     # of the loss of the speaker encoder
+
+
+@dataclass(frozen=True, eq=False)
+class Voices:
+    """A voice converter and a speaker encoder that belong together.
+
+    `mel`, `convert` and `embedding` take a waveform (N,) at 16 kHz and give the plain mel (T, 80), the standardised
+    converted mel (T, 80), both at 62.5 fps, and the speaker embedding (E,), a mean of unit vectors.
+    """
+
+    name: str
+    released: bool
+    converter: autovc.Converter
+    speakers: autovc.SpeakerEncoder
+
+    def mel(self, samples: np.ndarray) -> np.ndarray:
+        return self.converter.heard(samples)[0]
+
+    def embedding(self, samples: np.ndarray) -> np.ndarray:
+        return self._embed(self.mel(samples))
+
+    def convert(self, samples: np.ndarray) -> np.ndarray:
+        return self.features(samples)[1]
+
+    def features(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Plain mel, converted mel and embedding at once."""
+        mel, pitch = self.converter.heard(samples)
+        embedding = self._embed(mel)
+        converted = self.converter.convert_mel(mel, embedding, pitch)
+        return mel, self.converter.standardise(converted), embedding
+
+    def _embed(self, mel: np.ndarray) -> np.ndarray:
+        return self.speakers.embed([mel], np.random.default_rng(0))
+
+
+@dataclass(frozen=True)
+class Heard:
+    """One training utterance: number of the actor, mel (T, 80) and pitch bins (T,), None for a version without."""
+
+    actor: int
+    mel: np.ndarray
+    pitch: np.ndarray | None
+
+
+@cache
+def converter(scale: str) -> Voices:
+    """The voices of a scale, trained at the first call and cached.
+
+    Where both files of the paper's release are found (asset autovc_weights), these instead: generator and speaker
+    encoder of one make. MakeItTalk's released generator wants the embeddings of another encoder (Resemblyzer), whose
+    weights no asset holds; on other embeddings it would be another model, so it is not used here.
+    """
+    recipe = VOICES[check_scale(scale)]
+    if all(paths.find_asset(autovc.RELEASED[part][0]) for part in ("paper", "speaker")):
+        pair = autovc.released("paper"), autovc.released_speaker_encoder()
+        return _calibrated("AutoVC, released", True, *pair, recipe)
+    generator, speakers = _fresh_voices(recipe)
+    checkpoint = _path("voices", recipe, VOICES_VERSION, "lib.models.autovc", "lib.training")
+    finished = foundations._finished(checkpoint)
+    if not finished:
+        _train_voices(generator, speakers, recipe, checkpoint)
+    training.load(checkpoint, generator)
+    training.load(_speakers_path(checkpoint), speakers)
+    found = _calibrated(f"AutoVC of MakeItTalk on voices of puppets ({scale})", False, generator, speakers, recipe)
+    if not finished:
+        foundations._finish(checkpoint, _voices_measured(found, recipe))
+    return found
+
+
+def converter_key(scale: str) -> str:
+    """Names the voices that a scale has now: weights, recipe and code."""
+    found = converter(scale)
+    return digest(weights_digest(found.converter.generator), weights_digest(found.speakers), VOICES[scale],
+                  VOICES_VERSION, code_digest("lib.models.autovc"))
+
+
+def voices_scores(scale: str) -> dict[str, float]:
+    """What conversion keeps and removes, on unseen actors and sentences; see `_voices_measured`."""
+    found = converter(scale)
+    if found.released:
+        return {}
+    path = _path("voices", VOICES[scale], VOICES_VERSION, "lib.models.autovc", "lib.training")
+    return json.loads(path.with_suffix(".json").read_text())
+
+
+def _fresh_voices(recipe: VoicesRecipe) -> tuple[autovc.Generator, autovc.SpeakerEncoder]:
+    """Networks with fresh weights; the post-net starts by correcting nothing, which saves thousands of short steps.
+
+    Its last layer is normed to unit spread, 5 times that of a mel; released training takes a million steps from there.
+    """
+    training.seed_everything(recipe.seed)
+    generator = autovc.Generator(recipe.generator)
+    torch.nn.init.zeros_(generator.postnet.convolutions[-1][1].weight)
+    return generator, autovc.SpeakerEncoder(recipe.speakers)
+
+
+def _speakers_path(checkpoint: Path) -> Path:
+    return checkpoint.with_name(f"speakers-{checkpoint.name}")
+
+
+def _utterances(recipe: VoicesRecipe, actors: tuple[int, ...], sentences: list[str]) -> list[tuple[int, np.ndarray]]:
+    """Actor and waveform of every utterance, emotion and intensity drawn at random."""
+    from tqdm.auto import tqdm
+
+    from lib.puppet import voice
+    from lib.puppet.sentences import text
+
+    rng, said = np.random.default_rng([recipe.seed, actors[0]]), []
+    for number in tqdm(np.repeat(actors, recipe.utterances), desc="speaking for AutoVC", leave=False):
+        emotion, sentence = (str(rng.choice(some)) for some in (list(voice.SHIFTS), sentences))
+        settings = voice.voice_settings(int(number), emotion, float(rng.uniform()), rng)
+        said.append((int(number), voice.speak(text(sentence), settings).audio))
+    return said
+
+
+def _calibrated(name: str, released: bool, generator, speakers, recipe: VoicesRecipe) -> Voices:
+    """Voices with the first actor as target and converted mels standardised over training voices; kept on disk.
+
+    Not over the corpus: whatever a test clip sounds like must not change what another system hears.
+    """
+    path = _path("voices-standard", (recipe, weights_digest(generator)), VOICES_VERSION, "lib.models.autovc")
+    stored = cached_arrays(path.with_suffix(".npz"), lambda: _target_and_standard(generator, speakers, recipe))
+    return Voices(name, released, autovc.Converter(generator, **stored), speakers)
+
+
+def _target_and_standard(generator, speakers, recipe: VoicesRecipe) -> dict[str, np.ndarray]:
+    said = _utterances(recipe, recipe.actors, foundations._training_sentences())
+    plain = autovc.Converter(generator, np.zeros(generator.config.embedding, np.float32))
+    own = [plain.heard(samples)[0] for actor, samples in said if actor == recipe.actors[0]]
+    target = speakers.embed(own, np.random.default_rng(recipe.seed))
+    voices = Voices("", False, autovc.Converter(generator, target), speakers)
+    some = said[:: max(1, len(said) // STANDARD_CLIPS)]
+    mean, std = autovc.standardisation([voices.convert(samples) for _, samples in some])
+    return {"target": target, "mean": mean, "std": std}
+
+
+def _train_voices(generator, speakers, recipe: VoicesRecipe, checkpoint: Path) -> None:
+    """First the speaker encoder, then the generator on its embeddings, as published."""
+    plain = autovc.Converter(generator, np.zeros(recipe.generator.embedding, np.float32))
+    said = _utterances(recipe, recipe.actors, foundations._training_sentences())
+    heard = [Heard(actor, *plain.heard(samples)) for actor, samples in said]
+    _train_speakers(speakers, heard, recipe, _speakers_path(checkpoint))
+    rng = np.random.default_rng(recipe.seed)
+    embeddings = {a: speakers.embed([h.mel for h in heard if h.actor == a], rng) for a in recipe.actors}
+
+    def batches(rng: np.random.Generator):
+        order = rng.permutation(len(heard))
+        for some in np.array_split(order, max(1, len(order) // recipe.batch)):
+            crops = [_sound_crop(heard[i], rng, recipe.crop) for i in some]
+            mel, pitch = (torch.from_numpy(np.stack(part)) for part in zip(*crops, strict=True))
+            yield mel, torch.from_numpy(np.stack([embeddings[heard[i].actor] for i in some])), pitch
+
+    fit = training.Recipe(recipe.epochs, recipe.learning_rate, anneal=True, clip_norm=1.0)
+    training.fit(generator, batches, lambda batch: autovc.training_losses(generator, *batch), fit, seed=recipe.seed,
+                 checkpoint=checkpoint, weights={"before": 1.0, "after": 1.0, "content": recipe.content},
+                 label="AutoVC")  # fmt: skip
+
+
+def _sound_crop(heard: Heard, rng: np.random.Generator, frames: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mel (frames, 80) and pitch bins (frames,) of one random stretch, zeros at the end of a shorter clip."""
+    first = int(rng.integers(0, max(0, len(heard.mel) - frames) + 1))
+    mel, pitch = heard.mel[first : first + frames], heard.pitch[first : first + frames]
+    more = frames - len(mel)
+    return np.pad(mel, ((0, more), (0, 0))), np.pad(pitch, (0, more))
+
+
+def _train_speakers(speakers, heard: list[Heard], recipe: VoicesRecipe, checkpoint: Path) -> None:
+    mels = {a: [h.mel for h in heard if h.actor == a] for a in recipe.actors}
+
+    def batches(rng: np.random.Generator):
+        order = rng.permutation(recipe.actors)
+        for some in np.array_split(order, max(1, len(order) // SPEAKERS_AT_A_TIME)):
+            crops = [autovc.crop(mels[a][i], rng) for a in some for i in rng.choice(len(mels[a]), VIEWS, replace=False)]
+            yield torch.from_numpy(np.stack(crops))
+
+    def losses(crops: Tensor) -> dict[str, Tensor]:
+        return {"ge2e": autovc.ge2e_loss(speakers(crops).unflatten(0, (-1, VIEWS)))}
+
+    fit = training.Recipe(recipe.speaker_epochs, recipe.learning_rate, anneal=True, clip_norm=3.0)
+    training.fit(speakers, batches, losses, fit, seed=recipe.seed, checkpoint=checkpoint, weights={"ge2e": 1.0},
+                 label="speaker encoder")  # fmt: skip
+
+
+def _voices_measured(voices: Voices, recipe: VoicesRecipe) -> dict[str, float]:
+    """On unseen actors and unheard sentences:
+
+    reconstruction             mean squared error of a mel in its own voice (range of a mel: 0 to 1)
+    variance                   that of the mean mel: what reconstruction must be below
+    speaker from mel           share of clips whose speaker the nearest mean of time-averaged features names; the clip
+    ... converted, embedding   itself is left out of the means; chance is given
+    """
+    said = _utterances(recipe, recipe.test_actors, foundations._test_sentences()["written"])
+    actors = np.array([actor for actor, _ in said])
+    heard = [voices.converter.heard(samples) for _, samples in said]
+    features = [voices.features(samples) for _, samples in said]
+    own = [replace(voices.converter, target=e).convert_mel(mel, e, pitch)
+           for (mel, pitch), (_, _, e) in zip(heard, features, strict=True)]
+    errors = [np.square(x - mel).mean() for x, (mel, _) in zip(own, heard, strict=True)]
+    frames = np.concatenate([mel for mel, _ in heard])
+    mels, converted, embeddings = (np.stack([part.mean(0) if part.ndim == 2 else part for part in some])
+                                   for some in zip(*features, strict=True))
+    return {"reconstruction": float(np.mean(errors)), "variance": float(frames.var(0).mean()),
+            "speaker from mel": _named(mels, actors), "speaker from converted": _named(converted, actors),
+            "speaker from embedding": _named(embeddings, actors), "chance": 1 / len(recipe.test_actors)}
+
+
+def _named(rows: np.ndarray, labels: np.ndarray) -> float:
+    """Share of rows (N, D) that lie nearest to the mean of their own label, themselves left out."""
+    right = []
+    for i, row in enumerate(rows):
+        others = np.arange(len(rows)) != i
+        means = {label: rows[others & (labels == label)].mean(0) for label in np.unique(labels)}
+        right.append(min(means, key=lambda label: np.linalg.norm(row - means[label])) == labels[i])
+    return float(np.mean(right))
+
+
+# Features of the corpus -----------------------------------------------------------------------------------------------
+
+
+def converted_mels(scale: str) -> list[np.ndarray]:
+    """Standardised converted mel (T, 80) at 62.5 fps of every clip of the corpus, by position."""
+    return _sounds(scale)["converted"]
+
+
+def plain_mels(scale: str) -> list[np.ndarray]:
+    """AutoVC's mel (T, 80) at 62.5 fps of every clip of the corpus, by position."""
+    return _sounds(scale)["mel"]
+
+
+def speaker_embeddings(scale: str) -> np.ndarray:
+    """Speaker embedding (clips, E) of every clip of the corpus, each from that clip alone."""
+    return _sounds(scale)["speaker"]
+
+
+@cache
+def _sounds(scale: str) -> dict:
+    from lib.experiments.draw import corpus
+
+    path = paths.CACHE / "features" / f"voices-{digest(corpus(scale).key, converter_key(scale))}.npz"
+    stored = cached_arrays(path, lambda: _hear_corpus(scale))
+    cuts = np.cumsum(stored["frames"])[:-1]
+    return {"speaker": stored["speaker"],
+            **{kind: np.split(stored[kind].astype(np.float32), cuts) for kind in ("mel", "converted")}}
+
+
+def _hear_corpus(scale: str) -> dict[str, np.ndarray]:
+    from tqdm.auto import tqdm
+
+    from lib.experiments.draw import corpus
+
+    made, voices = corpus(scale), converter(scale)
+    bar = tqdm(made, total=len(made), desc="converting voices", unit="clip", leave=False)
+    mels, converted, speakers = zip(*(voices.features(clip.audio) for clip in bar), strict=True)
+    return {"frames": np.array([len(mel) for mel in mels]), "speaker": np.stack(speakers),
+            "mel": np.concatenate(mels).astype(np.float16), "converted": np.concatenate(converted).astype(np.float16)}
 
 
 # Emotion of a clip ----------------------------------------------------------------------------------------------------
@@ -226,7 +520,7 @@ SYNC_CODE = ("lib.models.planar_judges", "lib.models.syncnet", "lib.models.judge
 
 @cache
 def proxy_sync(scale: str) -> ProxySync:
-    """Proxy-Sync of a scale, trained at the first call and cached: `score(landmarks, template, audio)`."""
+    """Proxy-Sync of a scale, trained at the first call and cached: `score(landmarks, template, hear(audio))`."""
     recipe = SYNC[check_scale(scale)]
     checkpoint = _path("proxy-sync", recipe, SYNC_VERSION, *SYNC_CODE)
     training.seed_everything(recipe.seed)
@@ -322,11 +616,12 @@ def calibration(judge: ProxySync, said: list[Spoken]) -> dict[str, float]:
     found true, shifted                  share of clips whose offset is right within one frame
     ranked                               share of pairs in which a true clip is more confident than a shuffled one
     """
-    true = [judge.score(c.landmarks, c.template, c.audio) for c in said]
+    true = [judge.score(c.landmarks, c.template, judge.hear(c.audio)) for c in said]
     others = said[1:] + said[:1]
-    shuffled = [judge.score(c.landmarks, c.template, np.resize(o.audio, len(c.audio)))
+    shuffled = [judge.score(c.landmarks, c.template, judge.hear(np.resize(o.audio, len(c.audio))))
                 for c, o in zip(said, others, strict=True)]
-    static = [judge.score(np.broadcast_to(c.template, c.landmarks.shape), c.template, c.audio) for c in said]
+    static = [judge.score(np.broadcast_to(c.template, c.landmarks.shape), c.template, judge.hear(c.audio))
+              for c in said]
     moved = [abs(_moved(judge, clip, shift).offset - shift) <= 1 for clip in said for shift in SHIFTS]
     sure, unsure = (np.array([match.confidence for match in matches]) for matches in (true, shuffled))
     return {"confidence true": float(np.median(sure)), "confidence shuffled": float(np.median(unsure)),
@@ -338,4 +633,4 @@ def calibration(judge: ProxySync, said: list[Spoken]) -> dict[str, float]:
 def _moved(judge: ProxySync, clip: Spoken, shift: int) -> syncnet.Match:
     """Score where the sound is `shift` frames early (late: below 0)."""
     sound = clip.audio[max(shift, 0) * syncnet.SAMPLES_PER_FRAME :]
-    return judge.score(clip.landmarks[max(-shift, 0) :], clip.template, sound)
+    return judge.score(clip.landmarks[max(-shift, 0) :], clip.template, judge.hear(sound))

@@ -97,7 +97,7 @@ class Tracks:
 
     @cached_property
     def speaker(self) -> np.ndarray:
-        """Embedding (N, D) of the voice of every clip, of unit length."""
+        """Embedding (N, E) of the voice of every clip, each from that clip alone."""
         from lib.landmark_foundations import speaker_embeddings
 
         return speaker_embeddings(self.scale)[self.table["position"].to_numpy()]
@@ -116,11 +116,11 @@ class Tracks:
 
         return digest(self.drawn, converter_key(self.scale))
 
-    def _at_fps(self, mels: dict[str, np.ndarray]) -> list[np.ndarray]:
-        """Features of every clip, one row per frame: both clocks start at 0 s, so linear interpolation keeps time."""
-        from lib.landmark_foundations import MEL_FPS
+    def _at_fps(self, mels: list[np.ndarray]) -> list[np.ndarray]:
+        """Mels of the corpus at 62.5 fps as features of the table's clips, one row per frame, linear in time."""
+        from lib.models.autovc import RATE
 
-        return [resample(mels[str(i)], MEL_FPS, self.fps, len(track)).astype(np.float32)
+        return [resample(mels[i], RATE, self.fps, len(track))
                 for i, track in zip(self.table["position"], self.landmarks, strict=True)]
 
 

@@ -166,16 +166,25 @@ class ProxySync:
         self.network = network.eval().requires_grad_(False)
 
     @torch.inference_mode()
-    def score(self, landmarks: np.ndarray, template: np.ndarray, samples: np.ndarray) -> syncnet.Match:
-        """Offset, confidence and distances of landmarks (T, 68, 2) at 25 fps and their sound (N,) at 16 kHz.
+    def hear(self, samples: np.ndarray) -> Tensor:
+        """Vectors (W, D) of a waveform (N,) at 16 kHz, one for every frame of video; InputError where it is too short.
 
-        template (68, 2): neutral landmarks of the speaker. Raises InputError as `displacement`, and for a clip or a
-        sound too short for one window.
+        Kept by callers that score many faces against one sound.
+        """
+        syncnet.windows(len(samples) // syncnet.SAMPLES_PER_FRAME, len(samples))
+        return self.network.sound(_tensor(sound_windows(samples)))
+
+    @torch.inference_mode()
+    def score(self, landmarks: np.ndarray, template: np.ndarray, heard: Tensor) -> syncnet.Match:
+        """Offset, confidence and distances of landmarks (T, 68, 2) at 25 fps and their sound, as `hear` gives it.
+
+        template (68, 2): neutral landmarks of the speaker. Raises InputError as `displacement`, and for a clip too
+        short for one window.
         """
         moved = displacement(lifted(landmarks), lifted(template))
-        count = syncnet.windows(len(moved), len(samples))
-        lips, sound = lip_windows(moved)[:count], sound_windows(samples)[:count]
-        return syncnet.offset_search(self.network.lip(_tensor(lips)), self.network.sound(_tensor(sound)))
+        sounding = (len(heard) + syncnet.FRAMES) * syncnet.SAMPLES_PER_FRAME
+        count = syncnet.windows(len(moved), sounding)
+        return syncnet.offset_search(self.network.lip(_tensor(lip_windows(moved)[:count])), heard[:count])
 
 
 def _tensor(windows: np.ndarray) -> Tensor:
