@@ -48,7 +48,7 @@ class Recipe:
     translation: image_translation.Config = image_translation.Config(size=128, channels=16)
     translation_steps: int = 360
     translation_batch: int = 8
-    detector_steps: int = 900
+    detector_steps: int = 1500
     detector_batch: int = 32
     pcavs_steps: int = 500
     pcavs_heads: int = 4                            # of a batch, with
