@@ -52,8 +52,12 @@ SLOPE = 0.1                      # of every leaky ReLU of the generator
 
 @dataclass(frozen=True)
 class Config:
-    """Sizes; the defaults are the published ones. Reduced scales narrow the layers and keep their number."""
+    """Sizes; the defaults are the published ones. Reduced scales narrow the layers and keep their number.
 
+    The encoders halve the mel bands four times, so `mel_bins` is a multiple of 16.
+    """
+
+    mel_bins: int = MEL_BINS
     speech: tuple[int, ...] = (32, 32, 64, 128)          # convolutions of Sp2Emo
     heads: tuple[int, int] = (128, 32)                   # hidden layers of both emotion heads
     face_lstm: tuple[int, int] = (32, 8)                 # per direction, of Exp2Emo
@@ -62,7 +66,14 @@ class Config:
     branch: tuple[int, int, int] = (512, 272, 272)       # lingual branch; the emotion branch has the last two
     critic_lstm: tuple[int, int] = (32, 8)
     critic_head: tuple[int, int] = (64, 8)
+    dropout: float = 0.2                                 # of Sp2Emo; far too much for a narrow one (see the experiment)
+    output_gain: float = 1.0                             # of the initial weights that make offsets; below 1: closer to
+                                                         # the mean face, for runs too short to come back from afar
     recurrent: int = 0                                   # units per direction of the recurrent variant; 0: as matched
+
+    def __post_init__(self) -> None:
+        if self.mel_bins % 16 or self.mel_bins < 16:
+            raise InputError(f"{self.mel_bins} mel bands: expected a multiple of 16")
 
     @property
     def quality(self) -> int:
@@ -70,13 +81,13 @@ class Config:
         return self.speech[-1]
 
 
-def narrowed(divisor: int, config: Config = Config()) -> Config:
-    """The same structure with layers `divisor` times narrower, at least four units each."""
+def narrowed(divisor: int, mel_bins: int = MEL_BINS, config: Config = Config()) -> Config:
+    """The same structure with layers `divisor` times narrower, at least four units each, on `mel_bins` bands."""
     def less(widths: Sequence[int]) -> tuple[int, ...]:
         return tuple(max(4, width // divisor) for width in widths)
 
     fields = ("speech", "heads", "face_lstm", "mel", "residual", "branch", "critic_lstm", "critic_head")
-    return replace(config, **{name: less(getattr(config, name)) for name in fields})
+    return replace(config, mel_bins=mel_bins, **{name: less(getattr(config, name)) for name in fields})
 
 
 @dataclass(frozen=True)
@@ -115,6 +126,7 @@ class Profile:
     branches       "two" with frozen masks (Fig. 3), "one" (what the released ablations ran on)
     emotion_loss   "cosine", "mse" of softmaxes, or "argmax": cross-entropy with the likeliest class (claim vnet-19)
     mouth_on       "branch": the lingual branch's own output (Sec. 2.3); "sum": what is predicted
+    mouth_summed   norms as printed; False: means over coordinates, as the released program takes them
     mouth_centred  the mean of lips and jaw is subtracted per frame, so that moving the whole mouth costs nothing
     mouth_velocity the first difference is compared as well
     energy         "paper": norm of the difference, motion energy; "repo": mean square, net drift; see landmark_losses
@@ -126,6 +138,7 @@ class Profile:
     masked: bool = True
     emotion_loss: str = "cosine"
     mouth_norm: str = "l1"
+    mouth_summed: bool = True
     mouth_on: str = "branch"
     mouth_centred: bool = False
     mouth_velocity: bool = False
@@ -144,8 +157,8 @@ class Profile:
 
 PAPER = Profile()
 REPO = Profile(
-    branches="one", masked=False, mouth_on="sum", mouth_centred=True, mouth_velocity=True, energy="repo",
-    adversarial="margin", starts="first", schedule=Schedule(face_every=30, face_from=41), batch=8,
+    branches="one", masked=False, mouth_on="sum", mouth_summed=False, mouth_centred=True, mouth_velocity=True,
+    energy="repo", adversarial="margin", starts="first", schedule=Schedule(face_every=30, face_from=41), batch=8,
 )  # fmt: skip
 REPO_MASKED = replace(
     REPO, branches="two", masked=True, emotion_loss="mse", mouth_velocity=False, energy_mouth=False, batch=32,
@@ -182,9 +195,9 @@ class Sp2Emo(nn.Module):
                  nn.Sequential(nn.AvgPool2d((4, 1)), nn.MaxPool2d((1, PER_FRAME))))
         widths = (1, *c.speech)
         self.blocks = nn.Sequential(*(
-            nn.Sequential(nn.Conv2d(i, o, k, padding="same"), nn.Dropout(0.2), nn.BatchNorm2d(o), nn.ReLU(), pool)
+            nn.Sequential(nn.Conv2d(i, o, k, padding="same"), nn.Dropout(c.dropout), nn.BatchNorm2d(o), nn.ReLU(), pool)
             for i, o, k, pool in zip(widths, c.speech, kernels, pools, strict=False)))
-        self.head = nn.Sequential(nn.Flatten(), *dense(c.quality * FRAMES, c.heads, len(EMOTIONS), dropout=0.2))
+        self.head = nn.Sequential(nn.Flatten(), *dense(c.quality * FRAMES, c.heads, len(EMOTIONS), dropout=c.dropout))
 
     def forward(self, mfcc: Float[Tensor, "b 30 92"]) -> Heard:
         """Raises InputError for another number of coefficients or frames."""
@@ -247,18 +260,18 @@ class Motion:
 class MelEncoder(nn.Module):
     """Mel spectrogram (B, 80, 92) to q_ling (B, 5 C, 30): six convolutions; the third has no padding in time."""
 
-    def __init__(self, widths: Sequence[int]):
+    def __init__(self, widths: Sequence[int], bins: int = MEL_BINS):
         super().__init__()
+        self.bins, self.width = bins, bins // 16 * widths[-1]
         kernels = ((3, 5), *[(3, 3)] * 5)
         padding = ((1, 2), (1, 1), (1, 0), (1, 1), (1, 1), (1, 1))
         pools = (*[nn.AvgPool2d((2, 1))] * 3, nn.AvgPool2d((1, PER_FRAME)), nn.AvgPool2d((2, 1)), nn.Identity())
         self.blocks = nn.Sequential(*(
             nn.Sequential(nn.Conv2d(i, o, k, padding=p), nn.BatchNorm2d(o), nn.LeakyReLU(SLOPE), pool)
             for i, o, k, p, pool in zip((1, *widths), widths, kernels, padding, pools, strict=False)))
-        self.width = 5 * widths[-1]
 
     def forward(self, mel: Float[Tensor, "b 80 92"]) -> Float[Tensor, "b c 30"]:
-        check_window(mel, MEL_BINS, "mel spectrogram")
+        check_window(mel, self.bins, "mel spectrogram")
         return self.blocks(mel[:, None]).flatten(1, 2)
 
 
@@ -283,15 +296,15 @@ class ResidualEncoder(nn.Module):
     audio frame are cut, as the other encoder does.
     """
 
-    def __init__(self, widths: Sequence[int]):
+    def __init__(self, widths: Sequence[int], bins: int = MEL_BINS):
         super().__init__()
+        self.bins, self.width = bins, bins // 16 * widths[-1]
         pools = ((2, 1), (2, 1), (2, PER_FRAME), (2, 1))
         self.stages = nn.Sequential(*(Residual(i, o, pool) for i, o, pool in
                                       zip((1, *widths), widths, pools, strict=False)))
-        self.width = 5 * widths[-1]
 
     def forward(self, mel: Float[Tensor, "b 80 92"]) -> Float[Tensor, "b c 30"]:
-        check_window(mel, MEL_BINS, "mel spectrogram")
+        check_window(mel, self.bins, "mel spectrogram")
         return self.stages(mel[:, None, :, 1:-1]).flatten(1, 2)
 
 
@@ -307,25 +320,33 @@ class Branch(nn.Sequential):
         super().__init__(*layers, nn.Conv1d(width, 2 * COUNT, kernels[-1], padding=kernels[-1] // 2))
 
 
-class RecurrentBranch(nn.Module):
-    """A bidirectional LSTM over the frames in place of the convolutions: (B, C, 30) -> (B, 136, 30)."""
+class Recurrence(nn.Module):
+    """A bidirectional LSTM over the frames: (B, C, 30) -> (B, 2 units, 30)."""
 
     def __init__(self, width: int, units: int):
         super().__init__()
         self.lstm = nn.LSTM(width, units, batch_first=True, bidirectional=True)
-        self.out = nn.Linear(2 * units, 2 * COUNT)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.out(self.lstm(x.mT)[0]).mT
+        return self.lstm(x.mT)[0].mT
+
+
+class RecurrentBranch(nn.Sequential):
+    """A recurrence in place of the convolutions: (B, C, 30) -> (B, 136, 30)."""
+
+    def __init__(self, width: int, units: int):
+        super().__init__(Recurrence(width, units), nn.Conv1d(2 * units, 2 * COUNT, 1))
 
 
 class MelFrames(nn.Module):
     """Mel frames of a video frame side by side, (B, 240, 30): what the recurrent generator reads."""
 
-    width = MEL_BINS * PER_FRAME
+    def __init__(self, bins: int = MEL_BINS):
+        super().__init__()
+        self.bins, self.width = bins, bins * PER_FRAME
 
     def forward(self, mel: Float[Tensor, "b 80 92"]) -> Float[Tensor, "b 240 30"]:
-        check_window(mel, MEL_BINS, "mel spectrogram")
+        check_window(mel, self.bins, "mel spectrogram")
         return mel[..., 1:-1].unflatten(-1, (FRAMES, PER_FRAME)).permute(0, 1, 3, 2).flatten(1, 2)
 
 
@@ -355,13 +376,16 @@ class Generator(nn.Module):
         super().__init__()
         self.emotional, self.target, self.two = emotional, target, profile.branches == "two"
         if kind == "recurrent":
-            self.encoder = MelFrames()
+            self.encoder = MelFrames(c.mel_bins)
         else:
-            self.encoder = MelEncoder(c.mel) if self.two else ResidualEncoder(c.residual)
+            self.encoder = MelEncoder(c.mel, c.mel_bins) if self.two else ResidualEncoder(c.residual, c.mel_bins)
         self.branches = self._branches(c, kind)
         for name, mask in zip(("lingual_mask", "emotional_mask"), branch_masks(profile.masked), strict=True):
             self.register_buffer(name, mask)
         self.apply(initialise)
+        with torch.no_grad():
+            for branch in self.branches.values():
+                branch[-1].weight.mul_(c.output_gain)
 
     def _branches(self, c: Config, kind: str) -> nn.ModuleDict:
         content = self.encoder.width
@@ -391,8 +415,11 @@ class Generator(nn.Module):
 
     @torch.no_grad()
     def start_from(self, mean_face: Float[Tensor, "68 2"]) -> None:
-        """Let an untrained generator of positions put out the mean face: last biases so that their masked sum is it."""
-        shares = {"joint": 1.0, "emotional": 1.0, "lingual": 1.0 - self.emotional_mask}
+        """Let an untrained generator of positions put out the mean face through the biases of its last layers.
+
+        The lingual branch carries all of the mouth, since a loss may look at it alone; the other one the rest.
+        """
+        shares = {"joint": 1.0, "lingual": 1.0, "emotional": 1.0 - self.lingual_mask}
         for name, branch in self.branches.items():
             branch[-1].bias.copy_((shares[name] * mean_face).flatten())
 
@@ -419,14 +446,14 @@ def matched_units(c: Config, profile: Profile = PAPER) -> int:
     """Units per direction with which the recurrent generator has about as many parameters as the convolutional one."""
     wanted = parameter_count(Generator(c, profile))
     sizes = range(4, 4096)
-    return min(sizes, key=lambda units: abs(_recurrent_count(units, c.quality) - wanted))
+    return min(sizes, key=lambda units: abs(_recurrent_count(units, c) - wanted))
 
 
-def _recurrent_count(units: int, quality: int) -> int:
+def _recurrent_count(units: int, c: Config) -> int:
     def branch(width: int) -> int:
         return 2 * 4 * units * (width + units + 2) + (2 * units + 1) * 2 * COUNT
 
-    return branch(MelFrames.width) + branch(quality)
+    return branch(PER_FRAME * c.mel_bins) + branch(c.quality)
 
 
 def parameter_count(model: nn.Module) -> int:
