@@ -71,7 +71,7 @@ class VoicesRecipe:
 VOICES = {
     "smoke": VoicesRecipe(autovc.Config(8, 16, 32, 32, version="makeittalk"),
                           autovc.SpeakerConfig(hidden=32, embedding=32), tuple(range(240, 248)),
-                          tuple(range(264, 268)), utterances=4, epochs=30, speaker_epochs=30),
+                          tuple(range(264, 268)), utterances=4, epochs=150, speaker_epochs=150),
     "laptop": VoicesRecipe(),
     "paper": VoicesRecipe(autovc.RELEASED_CONFIG["makeittalk"], autovc.SpeakerConfig(), utterances=40, crop=128,
                           batch=2, epochs=2000, learning_rate=1e-4, speaker_crop=128, speaker_epochs=2000,
