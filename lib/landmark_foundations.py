@@ -266,10 +266,11 @@ def _train_speakers(speakers, heard: list[Heard], recipe: VoicesRecipe, checkpoi
 def _voices_measured(voices: Voices, recipe: VoicesRecipe) -> dict[str, float]:
     """On unseen actors and unheard sentences:
 
-    reconstruction             mean squared error of a mel in its own voice (range of a mel: 0 to 1)
-    variance                   that of the mean mel: what reconstruction must be below
-    speaker from mel           share of clips whose speaker the nearest mean of time-averaged features names; the clip
-    ... converted, embedding   itself is left out of the means; chance is given
+    reconstruction, variance       mean squared error of mels in their own voice (a mel runs from 0 to 1), and that of
+                                   the mean mel, which it must be below
+    speaker from mel, converted, embedding, chance
+                                   share of clips whose speaker is the one with the nearest mean of features averaged
+                                   over time, the clip itself left out; with enough taken away it is chance
     """
     said = _utterances(recipe, recipe.test_actors, foundations._test_sentences()["written"])
     actors = np.array([actor for actor, _ in said])
@@ -420,8 +421,6 @@ def _recogniser(scale: str, role: str) -> FrameRecogniser:
     if role == "independent":
         fitted = _kept_discriminants(checkpoint, frames and (lambda: _noisy_too(*frames, recipe.seed)), recipe)
         found = FrameRecogniser.linear(EMOTIONS, fitted)
-        if frames:
-            training.save(checkpoint, torch.nn.Identity(), None, [])     # the mark of a finished foundation
     else:
         found = FrameRecogniser.network(EMOTIONS, _frame_network(frames, recipe, checkpoint, FRAME_EPOCHS[scale]))
     if frames:
@@ -439,8 +438,9 @@ def _recogniser_recipe(scale: str, role: str) -> JudgeRecipe:
 
 
 def _recogniser_path(scale: str, role: str) -> Path:
-    return _path(f"recogniser-{role}", (_recogniser_recipe(scale, role), FRAME_EPOCHS[scale]), PLANAR_VERSION,
+    path = _path(f"recogniser-{role}", (_recogniser_recipe(scale, role), FRAME_EPOCHS[scale]), PLANAR_VERSION,
                  *JUDGE_CODE)
+    return path.with_suffix(".npz") if role == "independent" else path
 
 
 def _frames(faces: Faces) -> tuple[np.ndarray, np.ndarray]:
