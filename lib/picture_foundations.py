@@ -50,7 +50,7 @@ class Recipe:
     translation_batch: int = 8
     detector_steps: int = 1500
     detector_batch: int = 32
-    pcavs_steps: int = 500
+    pcavs_steps: int = 1000
     pcavs_heads: int = 4                            # of a batch, with
     pcavs_frames: int = 4                           # frames each
     learning_rate: float = 2e-3
@@ -58,7 +58,7 @@ class Recipe:
 
 
 RECIPES = {
-    "smoke": Recipe(64, actors=tuple(range(400, 408)), test_actors=tuple(range(424, 428)), frames=4,
+    "smoke": Recipe(64, actors=tuple(range(400, 408)), test_actors=tuple(range(424, 428)), frames=6,
                     translation=image_translation.Config(size=64, channels=8), translation_steps=60,
                     detector_steps=120, pcavs_steps=30),
     "laptop": Recipe(),

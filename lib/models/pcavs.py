@@ -31,16 +31,18 @@ IDENTITIES = 5830                   # speakers of VoxCeleb2 that its classifiers
 class Config:
     """Sizes. Defaults are the reduced network of this study: 48 pixels instead of 224, and fewer, narrower layers.
 
-    Reduced against `PUBLISHED`: identity network of three stages with one block instead of 3-4-6-3, plain convolutions
-    instead of 32 groups, a stem that halves once instead of twice, so that its map still has 6 x 6 places; hourglass of
-    depth 2 with 32 instead of 256 channels inside instead of depth 4; voice network of one block per stage at a quarter
-    of the width; generator of 64 to 16 channels instead of 512 to 128; none of the mapping layers that take no part.
+    Reduced against `PUBLISHED`: identity network of two stages with one block instead of 3-4-6-3, plain convolutions
+    instead of 32 groups, a stem that halves once instead of twice: its map has 12 x 12 places of 4 x 4 pixels where the
+    published 7 x 7 places of 32 x 32 pixels need far longer training to become a face again; hourglass of depth 2 with
+    32 channels inside instead of depth 4 with 256; voice network of one block per stage at a quarter of the width;
+    generator of 64 to 16 channels and three resolutions instead of 512 to 128 and six, without the mapping layers that
+    take no part, learning `haste` times as fast.
     """
 
     size: int = 48
     stem: int = 16                      # channels of the first convolution of the identity network
     stem_pool: bool = False
-    identity_blocks: tuple[int, ...] = (1, 1, 1)
+    identity_blocks: tuple[int, ...] = (1, 1)
     identity_planes: int = 16           # of the first stage, doubled by every further one
     identity_base: int = 64             # width of a 3x3 convolution per 64 planes and group
     groups: int = 1
@@ -53,8 +55,9 @@ class Config:
     voice_blocks: tuple[int, ...] = (1, 1, 1, 1)
     voice_filters: tuple[int, ...] = (8, 16, 32, 64)
     classes: int = IDENTITIES
-    channels: tuple[int, ...] = (64, 48, 32, 16)        # of the generator, from the start to full size
+    channels: tuple[int, ...] = (64, 32, 16)        # of the generator, from the start to full size
     style_layers: int = 0               # in the file, without influence
+    haste: float = 8.0                  # factor on the rate at which the generator learns, see `EqualLinear`
 
     @property
     def identity(self) -> int:
@@ -80,7 +83,7 @@ class Config:
 PUBLISHED = Config(
     size=224, stem=64, stem_pool=True, identity_blocks=(3, 4, 6, 3), identity_planes=64, identity_base=4, groups=32,
     identity_map=512, hourglass=64, hourglass_depth=4, code=512, speech=500, voice_blocks=(3, 4, 6, 3),
-    voice_filters=(32, 64, 128, 256), channels=(512, 512, 512, 512, 256, 128), style_layers=8,
+    voice_filters=(32, 64, 128, 256), channels=(512, 512, 512, 512, 256, 128), style_layers=8, haste=1.0,
 )  # fmt: skip
 
 
@@ -332,15 +335,19 @@ def _blur_kernel(gain: float) -> Tensor:
 
 
 class EqualLinear(nn.Module):
-    """Linear layer with weights of unit variance, scaled when used; `slow` layers learn at a hundredth of the rate."""
+    """Linear layer with weights of unit variance, scaled when used.
 
-    def __init__(self, width: int, out: int, bias: float = 0.0, slow: bool = False):
+    `rate` divides the stored weights and multiplies them back when used: the function is the same, Adam moves it that
+    many times as fast. The mapping layers learn at a hundredth (SLOW); the generator of a reduced network, which has
+    hundreds of steps instead of hundreds of thousands, at `Config.haste`.
+    """
+
+    def __init__(self, width: int, out: int, bias: float = 0.0, rate: float = 1.0, active: bool = False):
         super().__init__()
-        self.rate = SLOW if slow else 1.0
-        self.weight = nn.Parameter(torch.randn(out, width) / self.rate)
-        self.bias = nn.Parameter(torch.full((out,), bias))
-        self.scale = self.rate / math.sqrt(width)
-        self.active = slow
+        self.rate, self.active = rate, active
+        self.weight = nn.Parameter(torch.randn(out, width) / rate)
+        self.bias = nn.Parameter(torch.full((out,), bias / rate))
+        self.scale = rate / math.sqrt(width)
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.linear(x, self.weight * self.scale, self.bias * self.rate)
@@ -375,11 +382,12 @@ class Blur(nn.Module):
 class ModulatedConv(nn.Module):
     """Convolution whose weights a style scales per input channel, and whose outputs are brought back to unit size."""
 
-    def __init__(self, channels: int, out: int, kernel: int, style: int, up: bool = False, demodulate: bool = True):
+    def __init__(self, channels: int, out: int, kernel: int, style: int, *, up: bool = False, demodulate: bool = True,
+                 haste: float = 1.0):
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(1, out, channels, kernel, kernel))
-        self.modulation = EqualLinear(style, channels, bias=1.0)
-        self.scale, self.up, self.demodulate = 1 / math.sqrt(channels * kernel**2), up, demodulate
+        self.weight = nn.Parameter(torch.randn(1, out, channels, kernel, kernel) / haste)
+        self.modulation = EqualLinear(style, channels, bias=1.0, rate=haste)
+        self.scale, self.up, self.demodulate = haste / math.sqrt(channels * kernel**2), up, demodulate
         if up:
             self.blur = Blur((1, 1))
 
@@ -416,9 +424,9 @@ class Bias(nn.Module):
 class StyledConv(nn.Module):
     """Modulated convolution, noise, bias, leaky ReLU."""
 
-    def __init__(self, channels: int, out: int, style: int, up: bool = False):
+    def __init__(self, channels: int, out: int, style: int, haste: float, up: bool = False):
         super().__init__()
-        self.conv = ModulatedConv(channels, out, 3, style, up)
+        self.conv = ModulatedConv(channels, out, 3, style, up=up, haste=haste)
         self.noise, self.activate = Noise(), Bias(out)
 
     def forward(self, x: Tensor, style: Tensor, noise: Tensor) -> Tensor:
@@ -428,10 +436,10 @@ class StyledConv(nn.Module):
 class ToRGB(nn.Module):
     """A picture at this resolution, added to the enlarged one of the resolution below."""
 
-    def __init__(self, channels: int, style: int, up: bool):
+    def __init__(self, channels: int, style: int, haste: float, up: bool):
         super().__init__()
         self.bias = nn.Parameter(torch.zeros(1, 3, 1, 1))
-        self.conv = ModulatedConv(channels, 3, 1, style, demodulate=False)
+        self.conv = ModulatedConv(channels, 3, 1, style, demodulate=False, haste=haste)
         if up:
             self.upsample = Blur((2, 1), up=2)
 
@@ -457,15 +465,16 @@ class Generator(nn.Module):
 
     def __init__(self, c: Config):
         super().__init__()
-        layers = [EqualLinear(c.style, c.style, slow=True) for _ in range(c.style_layers)]
+        layers = [EqualLinear(c.style, c.style, rate=SLOW, active=True) for _ in range(c.style_layers)]
         self.style = nn.Sequential(UnitLength(), *layers)
         first, *rest = c.channels
-        self.input, self.conv1 = Constant(first, c.start), StyledConv(first, first, c.style)
-        self.to_rgb1 = ToRGB(first, c.style, up=False)
+        self.input, self.conv1 = Constant(first, c.start), StyledConv(first, first, c.style, c.haste)
+        self.to_rgb1 = ToRGB(first, c.style, c.haste, up=False)
         self.convs, self.to_rgbs, below = nn.ModuleList(), nn.ModuleList(), first
         for width in rest:
-            self.convs += [StyledConv(below, width, c.style, up=True), StyledConv(width, width, c.style)]
-            self.to_rgbs.append(ToRGB(width, c.style, up=True))
+            self.convs.append(StyledConv(below, width, c.style, c.haste, up=True))
+            self.convs.append(StyledConv(width, width, c.style, c.haste))
+            self.to_rgbs.append(ToRGB(width, c.style, c.haste, up=True))
             below = width
         self.noises = nn.Module()
         for i in range(2 * len(rest) + 1):

@@ -1,0 +1,86 @@
+"""Videos of landmarks, and PC-AVS as a rival at smoke scale: written, readable, of the right length, with sound."""
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+
+from lib import picture_foundations as foundations
+from lib.errors import InputError
+from lib.experiments import landmark_videos as videos
+from lib.experiments import pcavs
+from lib.experiments.tracks import tracks
+
+
+@pytest.fixture(scope="module")
+def data():
+    return tracks("smoke", 0)
+
+
+@pytest.fixture(scope="module")
+def rival(data, tmp_path_factory):
+    return pcavs.train_pcavs(data, tmp_path_factory.mktemp("pcavs"), progress=False)
+
+
+def short(data, index: int, frames: int = 6) -> np.ndarray:
+    return data.landmarks[index][:frames]
+
+
+def test_a_puppet_video_has_truth_landmarks_and_every_system(data, tmp_path):
+    index = int(data.rows("unseen").index[0])
+    panels = videos.puppet_panels(data, index, {"ours": short(data, index), "still": short(data, index)})
+    assert list(panels) == ["truth", "landmarks: ours", "ours", "still"]
+    assert {len(panel) for panel in panels.values()} == {6}
+    path = videos.puppet_video(tmp_path / "puppet.mp4", data, index, {"ours": short(data, index)})
+    assert iio.imread(path).shape == (6, 256, 3 * 256, 3)
+
+
+def test_translated_puppets_follow_the_landmarks(data):
+    """The picture of true landmarks is nearer to the truth around the mouth than that of another frame's landmarks."""
+    network, held = foundations.translation("smoke"), foundations.pictures("smoke", unseen=True)
+    some = np.arange(0, len(held.images), 4)
+    reference = held.neutral_images[held.heads[some]]
+    right = foundations.translate(network, reference, held.points[some])
+    wrong = foundations.translate(network, reference, np.roll(held.points[some], 1, 0))
+    truth = held.images[some]
+    assert foundations.similarity(right, truth)["l1"] < foundations.similarity(wrong, truth)["l1"]
+
+
+def test_a_portrait_video_has_sound_and_says_whose_picture_it_is(data, tmp_path):
+    index = int(data.rows("unseen").index[0])
+    path = videos.portrait_video(tmp_path / "portrait.mp4", {"truth": short(data, index)}, data.template(index),
+                                 data.audio(index)[:3840], data.fps)  # fmt: skip
+    assert iio.imread(path).shape == (6, 256, 256, 3)
+    content = path.read_bytes()
+    assert b"mp4a" in content and b"Eileen Collins" in content and b"eSpeak NG" in content
+
+
+@pytest.mark.parametrize("systems", [{}, {"a": np.zeros((3, 68, 2)), "b": np.zeros((4, 68, 2))},
+                                     {"a": np.full((3, 68, 2), np.nan)}])
+def test_videos_of_nothing_or_of_odd_lengths_are_refused(data, tmp_path, systems):
+    with pytest.raises(InputError, match="finite landmarks"):
+        videos.portrait_video(tmp_path / "x.mp4", systems, np.zeros((68, 2)), np.zeros(1600), 25)
+
+
+def test_pcavs_returns_frames_and_landmarks_for_every_frame_of_the_clip(data, rival):
+    index = int(data.rows("unseen").index[0])
+    frames, found = rival.frames(index), rival.predict(index)
+    assert frames.shape == (len(data.landmarks[index]), 48, 48, 3) and frames.dtype == np.uint8
+    assert found.shape == data.landmarks[index].shape and np.isfinite(found).all()
+    assert np.abs(found.mean(0) - data.template(index)).max() < 60               # a face in the frame of the tracks
+
+
+def test_a_second_training_reads_the_first(data, tmp_path):
+    first = pcavs.train_pcavs(data, tmp_path, progress=False)
+    again = pcavs.train_pcavs(data, tmp_path, progress=False)
+    weights = first.model.audio.state_dict()
+    assert all((again.model.audio.state_dict()[key] == value).all() for key, value in weights.items())
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_only_the_voice_learns_per_seed(data, rival):
+    shared = foundations.pcavs("smoke")
+    for part in ("identity", "frame", "generator"):
+        own, common = (getattr(m, part).state_dict() for m in (rival.model, shared))
+        assert all((own[key] == value).all() for key, value in common.items())
+    voice = rival.model.audio.model.fc.weight
+    assert not (voice == shared.audio.model.fc.weight).all()
