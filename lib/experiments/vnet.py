@@ -549,12 +549,13 @@ def train(scale: str, seed: int, name: str) -> Trained:
     seed_everything(seed, 3)
     model = Networks(system, size.config, emotion, made.mean_face)
     path = _folder(made, size, system) / "system.pt"
-    rows = load(path, model) if path.exists() else _fit(model, made, size, path, f"{name}, seed {seed}")
+    rows = load(path, model) if path.exists() else fit_networks(model, made, size, path,
+                                                                       f"{name}, seed {seed}")
     return Trained(made, system, model, [row for row in rows if "step" not in row],
                    [row for row in rows if "step" in row])
 
 
-def _fit(model: Networks, made: Material, size: Size, path: Path, label: str) -> list[dict[str, float]]:
+def fit_networks(model: Networks, made: Material, size: Size, path: Path, label: str) -> list[dict[str, float]]:
     """Adversarial training, one step of the discriminator per step of the generator; log rows, then watched rows.
 
     A run that is stopped begins again: two optimisers would have to be stored to go on as if nothing had happened.
@@ -627,8 +628,9 @@ def _step(model: Networks, batch: Batch, made_by: torch.optim.Optimizer,
 
 
 def watched_windows(made: Material) -> Batch:
-    """Fixed windows of validation clips (at smoke scale, which has none, of known speakers' new sentences)."""
-    rows = made.data.rows("val" if len(made.data.rows("val")) else "seen")
+    """Fixed windows of validation clips (where there are none, of test clips)."""
+    part = next(part for part in ("val", "seen", "test") if len(made.data.rows(part)))
+    rows = made.data.rows(part)
     rng = np.random.default_rng([made.data.seed, 5])
     clips = rng.permutation(rows.index.to_numpy())[:WATCHED_WINDOWS]
     course = Course(made, clips, made.labels[clips], len(clips))
