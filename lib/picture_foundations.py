@@ -46,8 +46,8 @@ class Recipe:
     test_actors: tuple[int, ...] = tuple(range(424, 432))
     frames: int = 8                                 # of every clip
     translation: image_translation.Config = image_translation.Config(size=128, channels=16)
-    translation_steps: int = 360
-    translation_batch: int = 8
+    translation_steps: int = 800
+    translation_batch: int = 4
     detector_steps: int = 1500
     detector_batch: int = 32
     pcavs_steps: int = 1000
@@ -60,7 +60,7 @@ class Recipe:
 RECIPES = {
     "smoke": Recipe(64, actors=tuple(range(400, 408)), test_actors=tuple(range(424, 428)), frames=6,
                     translation=image_translation.Config(size=64, channels=8), translation_steps=60,
-                    detector_steps=120, pcavs_steps=30),
+                    detector_steps=120, pcavs_steps=40),
     "laptop": Recipe(),
     "paper": Recipe(256, frames=24, translation=image_translation.Config(), translation_steps=40_000,
                     detector_steps=20_000, pcavs_steps=40_000, learning_rate=2e-4),
@@ -209,7 +209,7 @@ Step = Callable[[np.random.Generator], object]
 
 def _train(model: nn.Module, draw: Step, losses, steps: int, recipe: Recipe, path: Path, weights: dict[str, float],
            label: str) -> None:
-    """Steps of random batches in twenty epochs, so that a killed training goes on."""
+    """Steps of random batches in twenty equal epochs, at the end of which a killed training can be taken up."""
     epochs = min(20, steps)
     fit = training.Recipe(epochs, recipe.learning_rate, anneal=True, clip_norm=1.0)
 
