@@ -11,9 +11,11 @@ import argparse
 import ast
 import os
 import re
+import resource
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -200,10 +202,36 @@ def cleaned(notebook, record: dict):
 # Execution -----------------------------------------------------------------------------------------------------------
 
 
-def execute(name: str, destination: Path, given: dict[str, object], earlier_s: float = 0.0) -> Path:
+@dataclass(frozen=True)
+class Cost:
+    """Seconds by the clock, and seconds of processor time of the kernel and all it started: the latter do not grow
+    when the machine has other work."""
+
+    seconds: float
+    processor_s: float
+
+    @classmethod
+    def so_far(cls) -> "Cost":
+        """The clock, and what ended children of this process have used."""
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return cls(time.monotonic(), used.ru_utime + used.ru_stime)
+
+    def __sub__(self, other: "Cost") -> "Cost":
+        return Cost(self.seconds - other.seconds, self.processor_s - other.processor_s)
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(self.seconds + other.seconds, self.processor_s + other.processor_s)
+
+    def rounded(self) -> dict[str, float]:
+        """Both to a tenth of a second."""
+        return {"seconds": round(self.seconds, 1), "processor_s": round(self.processor_s, 1)}
+
+
+def execute(name: str, destination: Path, given: dict[str, object], after: Sequence[Path] = ()) -> Path:
     """Run a notebook with those of the given parameters that it declares; write the executed copy to `destination`.
 
-    The copy's metadata says how long it took; `earlier_s` is added, the time of the runs it found finished.
+    The copy's metadata says what it cost, see `Cost`; that of the copies in `after` is added, whose runs it found
+    finished.
 
     Raises NotebookFailed when a cell raises or the kernel dies; `destination` is then left as it was.
     """
@@ -212,10 +240,11 @@ def execute(name: str, destination: Path, given: dict[str, object], earlier_s: f
     used = {key: value for key, value in given.items() if key in parameters(notebook)}
     partial = CACHE / "notebooks" / "-".join(destination.parts[-4:])      # seed0-laptop-notebooks-05_eavanet.ipynb
     label = " ".join([name, *(f"{key}={value}" for key, value in used.items())])
+    before = Cost.so_far()
     with Progress(label, notebook.cells, partial.with_suffix(".progress"), bool(used)) as progress:
         run_cells(source, partial, used, progress)
-    seconds = round(time.monotonic() - progress.started + earlier_s, 1)
-    publish(partial, destination, {"parameters": used, "seconds": seconds})
+    cost = sum(map(cost_of, after), Cost.so_far() - before)
+    publish(partial, destination, {"parameters": used, **cost.rounded()})
     progress.bars.unlink()
     return destination
 
@@ -253,9 +282,10 @@ def publish(partial: Path, destination: Path, record: dict) -> None:
     partial.unlink()
 
 
-def seconds_of(copies: list[Path]) -> float:
-    """How long earlier executions took, read from their copies."""
-    return sum(read(copy).metadata["study"]["seconds"] for copy in copies)
+def cost_of(copy: Path) -> Cost:
+    """What an earlier execution cost, read from its copy."""
+    record = read(copy).metadata["study"]
+    return Cost(record["seconds"], record["processor_s"])
 
 
 def headless_environment(threads: int) -> None:
@@ -279,7 +309,7 @@ def main(arguments: list[str] | None = None) -> int:
     headless_environment(chosen.threads)
     out = results(chosen.scale) / "notebooks" / f"{chosen.name}.ipynb"
     try:
-        execute(chosen.name, out, {"scale": chosen.scale, "seeds": chosen.seeds}, seconds_of(chosen.after))
+        execute(chosen.name, out, {"scale": chosen.scale, "seeds": chosen.seeds}, chosen.after)
     except StudyError as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 1

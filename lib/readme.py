@@ -53,11 +53,11 @@ def notebook_of(paper: str) -> Path | None:
 
 
 def run_time(name: str) -> str:
-    """How long the committed copy of a notebook took, its seeds included."""
+    """Processor time of the committed copy of a notebook, its seeds included."""
     executed = results(SCALE) / "notebooks" / f"{name}.ipynb"
     if not executed.exists():
         return NOT_RUN
-    seconds = json.loads(executed.read_text())["metadata"].get("study", {}).get("seconds", 0)
+    seconds = json.loads(executed.read_text())["metadata"]["study"]["processor_s"]
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
@@ -86,7 +86,7 @@ def papers_table() -> str:
     for path in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")):
         if path.stem[3:] not in PAPERS:
             rows.append([title_of(path), f"[{path.stem}](notebooks/{path.name})", "", "", run_time(path.stem)])
-    return table(["paper", "notebook", "claims", "verdicts", "run time"], rows)
+    return table(["paper", "notebook", "claims", "verdicts", "processor time"], rows)
 
 
 def title_of(path: Path) -> str:

@@ -127,12 +127,22 @@ def test_machine_folders_leave_the_text_and_pictures_stay(monkeypatch):
 
 def test_execution_passes_parameters_and_publishes_a_clean_copy(write):
     root = write("00_a", markdown("# A"), parameters_cell("seeds = [0]"), code("import os\nprint(seeds, os.getcwd())"))
-    copy = notebooks.execute("00_a", root / "out" / "00_a.ipynb", {"seeds": [3, 4], "unknown": 1}, earlier_s=100.0)
+    copy = notebooks.execute("00_a", root / "out" / "00_a.ipynb", {"seeds": [3, 4], "unknown": 1})
     book = notebooks.read(copy)
     assert book.cells[-1].outputs[0].text == "[3, 4] ./notebooks\n"
-    assert book.metadata.study.parameters == {"seeds": [3, 4]} and book.metadata.study.seconds >= 100
+    assert book.metadata.study.parameters == {"seeds": [3, 4]}
     assert "papermill" not in book.metadata
     assert list((root / "cache" / "notebooks").iterdir()) == []
+
+
+def test_a_copy_says_what_it_cost_and_adds_the_runs_before_it(write):
+    busy = "import time\nwhile time.process_time() < 1.5: pass"
+    root = write("00_a", markdown("# A"), parameters_cell("seeds = [0]"), code(busy))
+    first = notebooks.execute("00_a", root / "out" / "first.ipynb", {})
+    both = notebooks.cost_of(notebooks.execute("00_a", root / "out" / "both.ipynb", {}, after=[first]))
+    alone = notebooks.cost_of(first)
+    assert alone.processor_s >= 1.5 and alone.seconds >= 1.0
+    assert both.processor_s >= alone.processor_s + 1.5 and both.seconds > alone.seconds
 
 
 def test_a_failing_cell_is_named_and_nothing_is_published(write):

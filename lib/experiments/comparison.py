@@ -28,6 +28,8 @@ STABLE = 0.8                     # lower bound of Kendall's tau from which an or
 def score_files(scale: str) -> pd.DataFrame:
     """Rows of every paper's score file on the clips that all of them share, with the paper's name before each system.
 
+    Systems that a paper measured in some of the metrics alone, most ablations, are not ranked beside the others.
+
     Raises AssetMissing when no paper's notebook has run at this scale, InputError when two papers share no clip.
     """
     found = sorted((results(scale) / "tables").glob("[0-9][0-9]_scores.csv"))
@@ -35,7 +37,7 @@ def score_files(scale: str) -> pd.DataFrame:
         raise AssetMissing(f"{results(scale) / 'tables'}: no score file; run a paper's notebook or `make study` first")
     tables = [pd.read_csv(path, keep_default_na=False, na_values=[""]).assign(paper=paper_of(path.stem[:2]))
               for path in found]
-    return named(on_common_clips(pd.concat(tables, ignore_index=True)))
+    return named(on_common_clips(pd.concat(tables, ignore_index=True).dropna(subset=[*METRICS])))
 
 
 def paper_of(number: str) -> str:

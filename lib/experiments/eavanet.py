@@ -2,8 +2,8 @@
 
 Every system of `SYSTEMS` is trained on the draw of a seed (lib/experiments/draw.py) with the same batches, the same
 number of steps and one tried setting, not selected on validation clips. Departures from the papers at every scale:
-features of a frozen speech encoder, motion as coefficients of a basis (lib/face/basis.py), windows of two seconds
-instead of whole clips, one layer width for all systems. At laptop scale also narrow layers, batches of 16 and a
+features of a frozen speech encoder, motion as coefficients of a basis (lib/face/basis.py), windows of at most two
+seconds instead of whole clips, one layer width for all systems. At laptop scale also narrow layers, batches of 8 and a
 learning rate to match; one width for all shrinks CodeTalker most (published 1024), FaceFormer least (128). The `paper`
 scale has EavaNet's published widths and schedule on the laptop corpus; it is not a run at the rivals' published sizes,
 and its batch of one leaves the contrastive arm without pairs. Published sizes are built, checked and timed elsewhere
@@ -35,7 +35,7 @@ CODE = (*systems.CODE, "lib.experiments.eavanet")
 
 SIZES = {
     "smoke": Size(components=24, width=16, batch=4, window=24, epochs=3, learning_rate=2e-3),
-    "laptop": Size(components=64, width=48, batch=16, window=50, epochs=160, learning_rate=1.5e-3, steps=800),
+    "laptop": Size(components=64, width=48, batch=8, window=40, epochs=48, learning_rate=2e-3, steps=480),
     "paper": Size(components=256, width=256, batch=1, window=50, epochs=200, learning_rate=1e-4),
 }
 

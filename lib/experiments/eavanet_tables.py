@@ -24,7 +24,7 @@ def summary_table(results: Results, part: str, systems: Sequence[str] = (*SYSTEM
         for column, scaled in {"vertex_error": 1e5, "lve": 1e4, "fdd": 1e5, "fdd_abs": 1e5}.items():
             row[f"{column} x{scaled:.0e}".replace("e+0", "e-")] = scaled * mine[column].groupby("seed").mean().mean()
         for column in ("vertex_error_mm", "lve_mm", "fdd_mm", "fdd_abs_mm", "upper_mm"):
-            row |= shown(values(mine[column]), column)
+            row |= shown(values(mine[column]), column) if mine[column].notna().all() else {}      # not measured
         for column, metric in {"lip skill": "lve_mm", "upper skill": "upper_mm"}.items():
             row |= shown(skill(results.scores, system, metric, part), column)
         rows.append(row | mine[["sync_mm", "judge", "achieved"]].groupby("seed").mean().mean().to_dict())
