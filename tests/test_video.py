@@ -105,15 +105,24 @@ def test_weights_are_never_downloaded_and_their_absence_is_explained(tmp_path, m
         video.detector("4d")
 
 
+def blank(network):
+    """A network, built without drawing 20 million weights, all of them zero."""
+    import torch
+
+    with torch.device("meta"):
+        made = network()
+    return {key: torch.zeros_like(value, device="cpu") for key, value in made.state_dict().items()}
+
+
 def test_the_detector_of_the_package_runs_from_local_files(tmp_path, monkeypatch):
     import torch
     from face_alignment.detection.sfd.net_s3fd import s3fd
     from face_alignment.models import FAN
 
     monkeypatch.setenv("STUDY_DATA", str(tmp_path))
-    for name, network in ((video.WEIGHTS["2d"][0], FAN(4)), (video.FACE_WEIGHTS, s3fd())):
+    for name, network in ((video.WEIGHTS["2d"][0], lambda: FAN(4)), (video.FACE_WEIGHTS, s3fd)):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        torch.save(network.state_dict(), tmp_path / name)
+        torch.save(blank(network), tmp_path / name)
     finder = video.detector()
     box = [np.array([20.0, 20.0, 100.0, 100.0, 1.0])]
     found = finder.get_landmarks_from_image(np.zeros((128, 128, 3), np.uint8), detected_faces=box)
@@ -124,6 +133,14 @@ def test_picture_and_sound_of_other_rates_are_refused_with_the_rate_that_fits():
     video.check_together("fine", 100, 25, 64000)
     with pytest.raises(InputError, match=r"film.*100 frames at 30 fps.*25\.0 fps would fit"):
         video.check_together("film", 100, 30, 64000)
+
+
+def test_a_track_of_another_rate_or_length_than_its_video_is_refused(clip_file):
+    video.check_track(clip_file, 8, 20)
+    with pytest.raises(InputError, match=r"rising\.mp4: 20 frames per second.*says 25"):
+        video.check_track(clip_file, 10, 25)
+    with pytest.raises(InputError, match=r"rising\.mp4: lasts 0\.40 s.*1\.00 s"):
+        video.check_track(clip_file, 20, 20)
 
 
 @pytest.mark.parametrize(

@@ -25,11 +25,12 @@ FACE_WEIGHTS = "sfd_detector/s3fd-619a316812.pth"
 REMEDY = ("run the package face-alignment once where there is network and copy its file there; nothing is downloaded "
           "here. Stored tracks need no detector (lib.data.tracks.read_landmarks)")
 FORMATS = "mp4, avi, mov or webm"
+RATE_SHARE = 0.01                    # by which two frame rates may differ: 29.97 passes for 30
 TOGETHER_S = 0.25                    # by which picture and sound of a recording may differ in length
 
 
 class Video:
-    """Frames of a video file, (H, W, 3) uint8 RGB, in order; `fps` as the file says it.
+    """Frames of a video file, (H, W, 3) uint8 RGB, in order; `fps` and `seconds` as its header says.
 
     Raises InputError naming a file that is missing, empty, no video, without frame rate or cut off before its first
     frame.
@@ -42,17 +43,22 @@ class Video:
         if not self.path.stat().st_size:
             raise InputError(f"{path}: the file is empty (0 bytes); copy it again")
         self._reader = self._open()
-        self.fps = float(self._reader.get_meta_data().get("fps") or 0)
+        header = self._reader.get_meta_data()
+        self.fps, self.seconds = (float(header.get(name) or 0) for name in ("fps", "duration"))
         if not 1 <= self.fps <= 1000:
             raise InputError(f"{path}: frame rate {self.fps:g}; expected 1 to 1000 frames per second")
 
     def _open(self) -> Any:
+        """The decoder; asked twice, as it gives up on a header after ten seconds, which a busy machine may need."""
         import imageio.v2 as imageio
 
-        try:
-            return imageio.get_reader(self.path, format="FFMPEG")
-        except (OSError, RuntimeError, ValueError, IndexError, SyntaxError) as error:
-            raise InputError(f"{self.path}: cannot be read as video; expected {FORMATS} ({explain(error)})") from error
+        for last in (False, True):
+            try:
+                return imageio.get_reader(self.path, format="FFMPEG")
+            except (OSError, RuntimeError, ValueError, IndexError, SyntaxError) as error:
+                if last:
+                    message = f"{self.path}: cannot be read as video; expected {FORMATS} ({explain(error)})"
+                    raise InputError(message) from error
 
     def __iter__(self) -> Iterator[np.ndarray]:
         try:
@@ -168,3 +174,17 @@ def check_together(name: str, frames: int, fps: float, samples: int) -> None:
         fitting = frames / sound_s if sound_s > 0 else float("nan")
         raise InputError(f"{name}: {frames} frames at {fps:g} fps last {pictures_s:.2f} s, its sound {sound_s:.2f} s; "
                          f"expected equal lengths; {fitting:.1f} fps would fit, or one of the two is cut")
+
+
+def check_track(path: Path | str, frames: int, fps: float) -> None:
+    """Raise InputError unless a stored track of `frames` at `fps` has the rate of the video it was found in.
+
+    Its length too, within 0.25 s. Only the header of the video is read.
+    """
+    with Video(path) as video:
+        if abs(video.fps - fps) > RATE_SHARE * fps:
+            raise InputError(f"{path}: {video.fps:g} frames per second, its landmark track says {fps:g}; track the "
+                             "video again, or take the one the track was made from")
+        if abs(video.seconds - frames / fps) > TOGETHER_S:
+            raise InputError(f"{path}: lasts {video.seconds:.2f} s, its landmark track {frames / fps:.2f} s; expected "
+                             "equal lengths; track the video again")
