@@ -87,7 +87,7 @@ class System:
     unit: str = "pixels"
     video: str = "emotion"
     feature: str = "converted"
-    material: str = "corpus"         # "one-word", "one-manner": see lib.experiments.cfd_material
+    material: str = "corpus"         # "one-word", "one-manner", "real": see lib.experiments.cfd_material
     rate: str = "fast"
 
     @property
@@ -133,12 +133,14 @@ READINGS: dict[str, System] = {      # looked at with one seed; a reading is a r
     "cfd/margin 0.5": System(margin=0.5),
     "cfd/printed rate 1e-5 (C21)": System(rate="paper"),
 }
+REAL: dict[str, System] = {f"real: {name}": replace(SYSTEMS[name], material="real") for name in (
+    "cfd", "cfd/no-style", "cfd/no-emotion-loss")}
 RIVALS = ("makeittalk", "pcavs")
 
 
 def named(name: str) -> System:
     """The system of a name; raises InputError listing those there are."""
-    known = SYSTEMS | WORDS | MANNER | READINGS
+    known = SYSTEMS | WORDS | MANNER | REAL | READINGS
     if name not in known:
         raise InputError(f"system {name!r} is unknown; there are {', '.join(known)}")
     return known[name]
@@ -340,12 +342,12 @@ class Trained:
 
 @lru_cache(maxsize=8)
 def material(scale: str, seed: int, kind: str = "corpus") -> Tracks:
-    """The tracks of a seed: the corpus, its one-word excerpts, or the corpus spoken in the manner of one actor."""
+    """The tracks of a seed: the corpus, its one-word excerpts, all in the manner of one actor, or real recordings."""
     from lib.experiments import cfd_material
 
     whole = tracks(scale, seed)
     return {"corpus": lambda: whole, "one-word": lambda: cfd_material.one_word(whole),
-            "one-manner": lambda: cfd_material.one_manner(whole)}[kind]()
+            "one-manner": lambda: cfd_material.one_manner(whole), "real": lambda: cfd_material.real(whole)}[kind]()
 
 
 @lru_cache(maxsize=64)
