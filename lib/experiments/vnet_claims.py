@@ -256,7 +256,8 @@ def steps_to_target(results: Results, a: str, b: str) -> pd.DataFrame:
     """
     rows = []
     for seed in results.seeds:
-        curves = [results.convergence.query("seed == @seed and system == @name").sort_values("step") for name in (a, b)]
+        mine = results.convergence[results.convergence.seed == seed].sort_values("step")
+        curves = [mine[mine.system == name] for name in (a, b)]
         target = 1.1 * min(curve.mouth.iloc[-1] for curve in curves)
         first = [_first_below(curve, target) for curve in curves]
         rows.append({"seed": seed, "speaker": 0, "clip": 0, "value": float(np.log(first[1] / first[0]))})
