@@ -70,3 +70,10 @@ def test_the_smoke_detector_beats_the_face_at_rest_on_heads_never_seen():
     found = foundations.scores("detector", "smoke")
     assert found["found"]["all_px"] < 0.7 * found["face at rest"]["all_px"]
     assert found["calibrated"]["lips_px"] < 0.7 * found["face at rest"]["lips_px"]
+
+
+def test_registered_faces_lie_on_the_face_at_rest():
+    held = foundations.pictures("smoke", unseen=True)
+    rest = foundations.face_window(held.neutral_images)[held.heads].astype(float)
+    before, after = (np.abs(faces - rest).mean() for faces in (held.faces(), foundations.registered_faces(held)))
+    assert after < 0.85 * before

@@ -52,6 +52,24 @@ def test_equal_codes_give_equal_pictures_and_each_code_matters(reduced):
             assert not torch.allclose(first, reduced.render(*other), atol=1e-4)
 
 
+def test_faces_at_their_own_pose_are_rendered_in_the_order_of_their_speech(reduced):
+    images, speech = torch.randn(2, 3, 48, 48), torch.randn(4, reduced.config.speech)
+    with torch.no_grad():
+        together = reduced.at_rest(images, speech, 2)
+        for k in range(4):
+            alone = reduced.at_rest(images[k // 2 : k // 2 + 1], speech[k : k + 1])
+            assert torch.allclose(together[k : k + 1], alone, atol=1e-5)
+
+
+def test_haste_changes_the_rate_and_not_the_function():
+    torch.manual_seed(3)
+    plain = pcavs.EqualLinear(5, 4, bias=1.0)
+    fast = pcavs.EqualLinear(5, 4, bias=1.0, rate=8.0)
+    fast.load_state_dict({key: value / 8 for key, value in plain.state_dict().items()})
+    x = torch.randn(3, 5)
+    assert torch.allclose(plain(x), fast(x), atol=1e-6)
+
+
 def test_modulation_equals_one_convolution_per_clip():
     torch.manual_seed(1)
     layer, x, style = pcavs.ModulatedConv(4, 6, 3, 5), torch.randn(3, 4, 7, 7), torch.randn(3, 5)
@@ -85,7 +103,7 @@ def test_adversarial_losses_have_their_signs():
 
 def test_sizes_that_do_not_meet_are_refused():
     with pytest.raises(InputError, match="expected equal ones"):
-        pcavs.PCAVS(replace(pcavs.Config(), size=64, channels=(64, 32, 16)))
+        pcavs.PCAVS(replace(pcavs.Config(), channels=(64, 32, 16, 8)))
 
 
 def test_weights_of_another_network_are_refused(reduced):

@@ -60,13 +60,10 @@ class Trained:
         sound = self.data.audio(index) if audio is None else audio
         count = len(self.data.landmarks[index]) if audio is None else int(len(sound) / 16_000 * self.data.fps)
         heard = torch.from_numpy(pictures.sound_windows(sound, np.arange(count)))[:, None]
-        reference = to_tensor(self.reference(index)[0][None])
-        vector, start = self.model.identity(reference)
-        pose, out = self.model.frame.pose(self.model.frame(reference)), []
+        reference, out = to_tensor(self.reference(index)[0][None]), []
         for part in heard.split(32):
             speech = avs.MOUTH_GAIN * self.model.speech(self.model.audio(part))
-            who = vector.expand(len(part), -1), start.expand(len(part), -1, -1, -1)
-            out.append(to_pictures(self.model.render(who, speech, pose.expand(len(part), -1))))
+            out.append(to_pictures(self.model.at_rest(reference, speech, len(part))))
         return np.concatenate(out)
 
     def predict(self, index: int, audio: np.ndarray | None = None) -> np.ndarray:
@@ -132,7 +129,7 @@ def _render(data: Tracks, size: Size) -> dict[str, np.ndarray]:
     for row in tqdm(data.rows("train").itertuples(), total=len(data.rows("train")), desc="faces", leave=False):
         clip = corpus(data.scale)[row.position]
         at = np.sort(rng.choice(clip.frames(data.fps), size.frames, replace=False))
-        faces.append(pictures.face_window(camera.frames(clip, at, pose=True)[0]))
+        faces.append(pictures.face_window(camera.frames(clip, at, pose=False)[0]))
         sounds.append(pictures.sound_windows(clip.audio, at))
     camera.close()
     return {"faces": np.concatenate(faces), "sounds": np.concatenate(sounds)}

@@ -528,6 +528,12 @@ class PCAVS(nn.Module):
         vector, start = who
         return self.generator(torch.cat([vector, speech, pose], 1), start)
 
+    def at_rest(self, image: Tensor, speech: Tensor, each: int = 1) -> Tensor:
+        """Pictures of the faces in `image` (B, 3, S, S) at their pose, `each` per face, saying `speech` (B each, C)."""
+        codes = (*self.identity(image), self.frame.pose(self.frame(image)))
+        vector, start, pose = (code.repeat_interleave(each, 0) for code in codes)
+        return self.render((vector, start), speech, pose)
+
 
 # Losses ---------------------------------------------------------------------------------------------------------------
 
