@@ -11,7 +11,7 @@ every clip is given a head and a complexion of its own, so that 24 actors make 1
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from lib.models.detector import Detector, calibrated
 from lib.models.translation import to_pictures, to_tensor
 from lib.study import cached_arrays, check_scale, code_digest, digest
 
+KINDS = ("translation", "detector", "pcavs")
 VERSION = 1                         # raised when a change of this code changes what is trained
 FPS = 25
 CROP = 256                          # pixels of the frame landmarks are given in
@@ -233,11 +234,13 @@ def _trained(kind: str, scale: str, model: nn.Module, train, measure, *settings)
 
 
 def _path(kind: str, scale: str, *settings) -> Path:
+    """Where a network is kept: named by all that it depends on, so that a change of another one leaves it alone."""
     from lib.puppet.corpus import fingerprint
 
+    others = tuple(name for name in KINDS if name != kind)
+    recipe = {name: value for name, value in asdict(RECIPES[scale]).items() if not name.startswith(others)}
     code = code_digest(f"lib.models.{kind}", "lib.models.translation", "lib.face.drawing", "lib.training", *RENDERING)
-    name = digest(RECIPES[scale], VERSION, settings, fingerprint(), code)
-    return paths.CACHE / "foundations" / f"{kind}-{name}.pt"
+    return paths.CACHE / "foundations" / f"{kind}-{digest(recipe, VERSION, settings, fingerprint(), code)}.pt"
 
 
 def scores(kind: str, scale: str) -> dict:

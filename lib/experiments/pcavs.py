@@ -47,7 +47,7 @@ SIZES = {"smoke": Size(4, 16, 4), "laptop": Size(4, 32, 4), "paper": Size(24, 64
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """Picture half, voice of a seed and detector. `size`: frames are (48, 48, 3) of the face window of the crop."""
+    """Picture half, voice of a seed and detector. Frames show the face window of the crop at 48 x 48 pixels."""
 
     model: avs.PCAVS
     detector: Detector
