@@ -143,6 +143,25 @@ def _render(actors: tuple[int, ...], recipe: Recipe) -> dict[str, np.ndarray]:
     return {name: np.concatenate(part) for name, part in zip(names, zip(*parts, strict=True), strict=True)}
 
 
+def registered(seen: Pictures) -> tuple[np.ndarray, np.ndarray]:
+    """Images (N, S, S, 3) uint8 and landmarks (N, 68, 2) without head motion in the plane: the stable points fitted to
+    those of the face at rest.
+
+    CFD works on registered landmarks, and PC-AVS's crops are registered by the centres of eyes and mouth (once per
+    clip). What head turns leave in a picture stays.
+    """
+    import cv2
+
+    size, rest = seen.images.shape[1], seen.neutral_points[seen.heads]
+    fit = similarity_fit(seen.points[:, STABLE].astype(float), rest[:, STABLE])
+    turned = fit.scale[:, None, None] * fit.rotation
+    centres = (turned.sum(-1) - 1) / 2                  # OpenCV's pixels have their centres at whole numbers
+    matrices = np.concatenate([turned, (fit.shift * (size / CROP) + centres)[..., None]], -1)
+    moved = [cv2.warpAffine(image, matrix, (size, size), borderMode=cv2.BORDER_REPLICATE)
+             for image, matrix in zip(seen.images, matrices, strict=True)]
+    return np.stack(moved), fit(seen.points)
+
+
 class Camera:
     """Renders puppets as the landmark experiments see them, each head in a complexion of its own."""
 
@@ -255,7 +274,7 @@ def scores(kind: str, scale: str) -> dict:
 
 @cache
 def translation(scale: str, profile: str = "cfd") -> image_translation.Translation:
-    """The image translation network of a scale."""
+    """The image translation network of a scale, for registered landmarks: head motion in the plane is not its task."""
     recipe = RECIPES[check_scale(scale)]
     training.seed_everything(recipe.seed)
     model = image_translation.Translation(replace(recipe.translation, profile=profile))
@@ -271,13 +290,12 @@ def landmark_pictures(points: np.ndarray, config: image_translation.Config) -> n
 
 def _train_translation(model: image_translation.Translation, scale: str, path: Path) -> None:
     recipe, seen = RECIPES[scale], pictures(scale)
-    drawn = landmark_pictures(seen.points, model.config)
-    partners = _partners(seen.heads)
+    images, points = registered(seen)
+    drawn, partners = landmark_pictures(points, model.config), _partners(seen.heads)
 
     def draw(rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        target = rng.integers(len(seen.images), size=recipe.translation_batch)
-        source = partners(target, rng)
-        return to_tensor(seen.images[source]), to_tensor(drawn[target]), to_tensor(seen.images[target])
+        target = rng.integers(len(images), size=recipe.translation_batch)
+        return to_tensor(images[partners(target, rng)]), to_tensor(drawn[target]), to_tensor(images[target])
 
     def losses(batch: tuple[Tensor, Tensor, Tensor]) -> dict[str, Tensor]:
         return {"image": image_translation.image_loss(model(batch[0], batch[1]), batch[2])}
@@ -332,11 +350,11 @@ def _mouth(pictures: np.ndarray) -> np.ndarray:
 
 
 def _translation_scores(model: image_translation.Translation, scale: str) -> dict:
+    """From the face at rest, which is every system's reference picture, to frames of heads and motion never seen."""
     held = pictures(scale, unseen=True)
-    source = _partners(held.heads)(np.arange(len(held.images)), np.random.default_rng(RECIPES[scale].seed))
-    made = translate(model.eval(), held.images[source], held.points)
-    return {"translated": similarity(made, held.images),
-            "reference repeated": similarity(held.images[source], held.images)}  # fmt: skip
+    (images, points), reference = registered(held), held.neutral_images[held.heads]
+    return {"translated": similarity(translate(model.eval(), reference, points), images),
+            "reference repeated": similarity(reference, images)}  # fmt: skip
 
 
 # Detector -------------------------------------------------------------------------------------------------------------
@@ -412,26 +430,10 @@ def pcavs(scale: str) -> avs.PCAVS:
                     lambda: _pcavs_scores(model, scale))
 
 
-def registered_faces(seen: Pictures) -> np.ndarray:
-    """Face windows (N, 48, 48, 3) uint8 without head motion in the plane: stable points fitted to the face at rest.
-
-    PC-AVS's own crops are registered likewise, by the centres of eyes and mouth, though once per clip.
-    """
-    import cv2
-
-    size, rest = seen.images.shape[1], seen.neutral_points[seen.heads]
-    fit = similarity_fit(seen.points[:, STABLE].astype(float), rest[:, STABLE])
-    scale = size / CROP
-    turned = fit.scale[:, None, None] * fit.rotation
-    matrices = np.concatenate([turned, fit.shift[..., None] * scale + (turned.sum(-1, keepdims=True) - 1) / 2], -1)
-    moved = [cv2.warpAffine(image, matrix, (size, size), borderMode=cv2.BORDER_REPLICATE)
-             for image, matrix in zip(seen.images, matrices, strict=True)]
-    return face_window(np.stack(moved))
-
-
 def _train_pcavs(model: avs.PCAVS, scale: str, path: Path) -> None:
     recipe, seen = RECIPES[scale], pictures(scale)
-    faces, rests = to_tensor(registered_faces(seen)), to_tensor(face_window(seen.neutral_images))
+    faces = to_tensor(face_window(registered(seen)[0]))
+    rests = to_tensor(face_window(seen.neutral_images))
     members = [np.flatnonzero(seen.heads == head) for head in np.unique(seen.heads)]
 
     def draw(rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
@@ -460,7 +462,7 @@ def _recoloured(faces: Tensor, rng: np.random.Generator) -> Tensor:
 def _pcavs_scores(model: avs.PCAVS, scale: str) -> dict:
     """Heads and motion never seen: frames made from their own mouth codes, and the picture at rest repeated."""
     held, model = pictures(scale, unseen=True), model.eval()
-    images, rests = registered_faces(held), face_window(held.neutral_images)[held.heads]
+    images, rests = face_window(registered(held)[0]), face_window(held.neutral_images)[held.heads]
     faces, who, made = to_tensor(images), to_tensor(rests), []
     for part in torch.arange(len(faces)).split(32):
         speech = model.speech(model.frame.mouth(model.frame(faces[part])))

@@ -47,10 +47,10 @@ def test_translated_puppets_follow_the_landmarks(data):
     """The picture of true landmarks is nearer to the truth around the mouth than that of another frame's landmarks."""
     network, held = foundations.translation("smoke"), foundations.pictures("smoke", unseen=True)
     some = np.arange(0, len(held.images), 4)
-    reference = held.neutral_images[held.heads[some]]
-    right = foundations.translate(network, reference, held.points[some])
-    wrong = foundations.translate(network, reference, np.roll(held.points[some], 1, 0))
-    truth = held.images[some]
+    reference, (images, points) = held.neutral_images[held.heads[some]], foundations.registered(held)
+    right = foundations.translate(network, reference, points[some])
+    wrong = foundations.translate(network, reference, np.roll(points[some], 1, 0))
+    truth = images[some]
     assert foundations.similarity(right, truth)["l1"] < foundations.similarity(wrong, truth)["l1"]
 
 
