@@ -198,7 +198,8 @@ class Course(landmark_systems.Course):
 
     def given_shape(self, template: np.ndarray | Tensor) -> np.ndarray | Tensor:
         """L_0 as the network may see it (..., 68, 2): a template around the mean one, in its units."""
-        return (template - self.centre.astype(np.float32)) / self.unit
+        centre = self.centre.astype(np.float32)
+        return (template - (torch.from_numpy(centre).to(template) if torch.is_tensor(template) else centre)) / self.unit
 
     @cached_property
     def video(self) -> np.ndarray:
@@ -331,8 +332,12 @@ class Trained:
         return self.drive(self.course.feature[clip], clip)
 
     def pixels(self, p: Prediction, clip: int) -> np.ndarray:
-        """A prediction on the face of a clip's speaker (Eq. 9)."""
-        return self.unit * p.displacement[0].numpy() + self.data.template(clip)
+        """A prediction on the face of a clip's speaker."""
+        return self.on_face(p, self.data.template(clip))
+
+    def on_face(self, p: Prediction, template: np.ndarray) -> np.ndarray:
+        """A prediction on any face (68, 2) in pixels (Eq. 9)."""
+        return self.unit * p.displacement[0].numpy() + template
 
     @torch.no_grad()
     def spoken_with(self, p: Prediction, emotion: Tensor, identity: Tensor) -> Prediction:

@@ -25,6 +25,7 @@ from lib.experiments.cfd_material import Excerpts
 from lib.experiments.track_measures import KINDS, TrackControls
 from lib.experiments.tracks import GROUPS, Tracks
 from lib.metrics import EYES, landmark_distance, lip_opening
+from lib.models.cfd import Prediction
 from lib.probes import leakage, pool, swap_skill
 from lib.study import cached_arrays, code_digest, run_folder
 
@@ -344,10 +345,14 @@ def principal_axis(scale: str, seed: int, name: str = "cfd") -> tuple[np.ndarray
 
 def walked(trained: Trained, features: np.ndarray, clip: int, sds: float, axis: tuple) -> np.ndarray:
     """Landmarks (T, 68, 2) in pixels with the emotion code of every frame shifted by `sds` along the axis."""
+    return shifted(trained, trained.codes(features), sds, axis, trained.data.template(clip))
+
+
+def shifted(trained: Trained, said: Prediction, sds: float, axis: tuple, template: np.ndarray) -> np.ndarray:
+    """The same for codes already heard, on the face of a template (68, 2)."""
     _, direction, spread = axis
-    p = trained.codes(features)
     shift = torch.from_numpy((sds * spread * direction).astype(np.float32))
-    return trained.pixels(trained.spoken_with(p, p.emotion + shift, p.identity), clip)
+    return trained.on_face(trained.spoken_with(said, said.emotion + shift, said.identity), template)
 
 
 def walk(scale: str, seed: int) -> pd.DataFrame:
