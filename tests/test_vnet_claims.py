@@ -75,8 +75,8 @@ def results():
                           for s in SEEDS for r in vnet_measures.READINGS])
     gradients = pd.DataFrame([{"seed": s, "system": n, "first_over_last": v} for s in SEEDS
                               for n, v in (("vnet", 1.0), ("vnet/rnn", 0.1))])
-    convergence = pd.DataFrame([{"seed": s, "system": n, "step": t, "upper": 1.0,
-                                 "mouth": 1.0 if t < (100 if n == "vnet" else 400) else 0.1}
+    convergence = pd.DataFrame([{"seed": s, "system": n, "step": t, "upper": 1.0, "mouth": 1.0,
+                                 "heeded": 1.0 if t < (100 if n == "vnet" else 400) else 0.1}
                                 for s in SEEDS for n in vnet.SYSTEMS for t in range(0, 501, 100)])
     return Results("smoke", SEEDS, rows(columns), matches(), networks, switches, blends, reach, gradients, convergence)
 
@@ -129,7 +129,7 @@ def test_a_collapse_of_joint_training_is_found_in_the_energy(results):
 def test_steps_are_counted_to_a_tenth_above_the_better_final_error(results):
     steps = vnet_claims.steps_to_target(results, "vnet", "vnet/absolute-target")
     assert steps.value.tolist() == pytest.approx([np.log(4)] * 4)
-    assert vnet_claims._first_below(pd.DataFrame({"step": [0, 10], "mouth": [1.0, 0.9]}), 0.5) == 10
+    assert vnet_claims._first_below(pd.DataFrame({"step": [0, 10], "heeded": [1.0, 0.9]}), 0.5) == 10
 
 
 def test_masks_hold_in_the_papers_reading_and_fail_beside_it(results):

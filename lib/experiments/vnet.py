@@ -450,8 +450,7 @@ class Networks(nn.Module):
     def generator_losses(self, batch: Batch, motion: vnet.Motion, heard: vnet.Heard) -> dict[str, Tensor]:
         """The four losses of the generator, unweighted; where nothing is pre-trained those of the emotion networks."""
         p, truth = self.system.profile, batch.offsets
-        mouth = motion.lingual if p.mouth_on == "branch" and motion.lingual is not None else motion.offsets
-        named = {"mouth": losses.mouth_error(mouth, truth, norm=p.mouth_norm, summed=p.mouth_summed,
+        named = {"mouth": losses.mouth_error(self.mouth_of(motion), truth, norm=p.mouth_norm, summed=p.mouth_summed,
                                              centred=p.mouth_centred, velocity=p.mouth_velocity),
                  "energy": self._energy(motion.offsets, truth)}
         if p.weights["adversarial"]:
@@ -459,6 +458,11 @@ class Networks(nn.Module):
         if p.weights["emotion"]:
             named["emotion"] = disagreement(self.emotion.face(motion.offsets), heard.probabilities, p.emotion_loss)
         return named if self.system.pretrained else named | self.emotion.losses(batch)
+
+    def mouth_of(self, motion: vnet.Motion) -> Tensor:
+        """The offsets that the mouth loss looks at."""
+        branch = self.system.profile.mouth_on == "branch" and motion.lingual is not None
+        return motion.lingual if branch else motion.offsets
 
     def _energy(self, made: Tensor, truth: Tensor) -> Tensor:
         p = self.system.profile
@@ -639,7 +643,13 @@ def watched_windows(made: Material) -> Batch:
 
 @torch.no_grad()
 def watch(model: Networks, batch: Batch) -> dict[str, float]:
-    """Mean absolute error of offsets on watched windows, mouth and rest, in standard deviations of a face."""
+    """Mean absolute error of offsets on watched windows, in standard deviations of a face.
+
+    mouth, upper   what is predicted, lips and jaw, and the rest
+    heeded         lips and jaw as the mouth loss sees them: of the lingual branch alone where it looks there
+    """
     model.eval()
-    error = (model(batch.mel.to(device()), batch.mfcc.to(device()))[0].offsets.cpu() - batch.offsets).abs()
-    return {"mouth": float(error[:, :, vnet.MOUTH].mean()), "upper": float(error[:, :, vnet.REST].mean())}
+    motion = model(batch.mel.to(device()), batch.mfcc.to(device()))[0]
+    error, heeded = ((x.cpu() - batch.offsets).abs() for x in (motion.offsets, model.mouth_of(motion)))
+    return {"mouth": float(error[:, :, vnet.MOUTH].mean()), "upper": float(error[:, :, vnet.REST].mean()),
+            "heeded": float(heeded[:, :, vnet.MOUTH].mean())}

@@ -149,11 +149,15 @@ def trade_off(results: Results) -> list[Evidence]:
 
 
 def ranked(results: Results, metric: str, system: str, place: str, higher: bool) -> pd.DataFrame:
-    """Per clip, whether `system` is "first" or "last" of the three compared, minus the chance of a third."""
-    table = pd.concat({name: rows_of(results.scores, name, PART)[metric] for name in (VNET, *vnet.RIVALS)}, axis=1)
+    """Per clip, whether `system` is "first" or "last" of the three compared, minus the chance of a third.
+
+    Clips for which the metric says nothing (achieved intensity of neutral ones) do not count.
+    """
+    table = pd.concat({name: rows_of(results.scores, name, PART)[metric] for name in (VNET, *vnet.RIVALS)},
+                      axis=1).dropna()
     best, worst = (table.idxmax(axis=1), table.idxmin(axis=1))
     chosen = best if (place == "first") == higher else worst
-    return values((chosen[table.notna().all(axis=1)] == system).astype(float) - 1 / 3)
+    return values((chosen == system).astype(float) - 1 / 3)
 
 
 def _proxy(column: str, d: pd.DataFrame, note: str) -> Evidence:
@@ -252,20 +256,21 @@ def _steadier(results: Results, metric: str, rival: str) -> Check:
 def steps_to_target(results: Results, a: str, b: str) -> pd.DataFrame:
     """log(steps of b / steps of a) per seed until 110 % of the smaller final mouth error of the two.
 
-    A run that never gets there counts with all its steps, the kindest reading for it.
+    The error is that of the offsets that the mouth loss looks at, on validation windows. A run that never gets there
+    counts with all its steps, the kindest reading for it.
     """
     rows = []
     for seed in results.seeds:
         mine = results.convergence[results.convergence.seed == seed].sort_values("step")
         curves = [mine[mine.system == name] for name in (a, b)]
-        target = 1.1 * min(curve.mouth.iloc[-1] for curve in curves)
+        target = 1.1 * min(curve.heeded.iloc[-1] for curve in curves)
         first = [_first_below(curve, target) for curve in curves]
         rows.append({"seed": seed, "speaker": 0, "clip": 0, "value": float(np.log(first[1] / first[0]))})
     return pd.DataFrame(rows)
 
 
 def _first_below(curve: pd.DataFrame, target: float) -> float:
-    reached = curve[curve.mouth <= target]
+    reached = curve[curve.heeded <= target]
     return float(max(reached.step.iloc[0] if len(reached) else curve.step.iloc[-1], 1))
 
 

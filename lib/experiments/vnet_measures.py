@@ -468,6 +468,6 @@ def _over_time(trained: Trained) -> float:
 
 
 def convergence(scale: str, seed: int) -> pd.DataFrame:
-    """Error on watched validation windows over generator steps, per system: columns step, mouth, upper."""
+    """Error on watched validation windows over generator steps, per system: step, mouth, upper, heeded."""
     return pd.concat([pd.DataFrame(train(scale, seed, name).curve).assign(seed=seed, system=name)
                       for name in SYSTEMS], ignore_index=True)

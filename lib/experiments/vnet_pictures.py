@@ -9,6 +9,7 @@ import torch
 from lib.experiments import vnet
 from lib.experiments.tracks import CROP, Tracks
 from lib.face.drawing import draw
+from lib.face.registration import register
 from lib.models.vnet import RELEASED, branch_masks
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ def point_gradients(trained: "vnet.Trained") -> dict[str, np.ndarray]:
 def faces_figure(data: Tracks, clip: int, systems: Mapping[str, np.ndarray]) -> "Figure":
     """Moments of a clip: true and predicted landmarks drawn, translated pictures below them, post-processing last.
 
-    systems: title -> landmarks (T, 68, 2) in pixels of the crop, head motion included.
+    systems: title -> landmarks (T, 68, 2) in pixels of the crop, head motion included. Pictures are translated from
+    registered landmarks, as the network was taught: they show no head motion.
     """
     import matplotlib.pyplot as plt
 
@@ -58,7 +60,7 @@ def faces_figure(data: Tracks, clip: int, systems: Mapping[str, np.ndarray]) -> 
     at = np.linspace(0, len(data.posed[clip]) - 1, MOMENTS + 2).astype(int)[1:-1]
     drawn = {"truth": data.posed[clip], **systems}
     rows = {f"{name}, drawn": draw(points[at], "makeittalk", CROP) for name, points in drawn.items()}
-    panels = puppet_panels(data, clip, systems)
+    panels = puppet_panels(data, clip, still_faces(data, clip, systems))
     rows |= {f"{name}, picture": panels[name][at] for name in ("truth", *systems)}
     first = next(iter(systems))
     rows[f"{first}, post-processed"] = draw(RELEASED(systems[first])[at], "makeittalk", CROP)
@@ -67,3 +69,8 @@ def faces_figure(data: Tracks, clip: int, systems: Mapping[str, np.ndarray]) -> 
     for left, name in zip(axes[:, 0], rows, strict=True):
         left.set_ylabel(name.replace(", ", "\n"), fontsize=8)
     return figure
+
+
+def still_faces(data: Tracks, clip: int, systems: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The same landmarks without head motion, which image translation was taught to draw."""
+    return {name: register(points, data.template(clip)) for name, points in systems.items()}

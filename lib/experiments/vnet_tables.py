@@ -145,7 +145,7 @@ def corruption_table(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def convergence_rows(results: Results, systems: Sequence[str], column: str = "mouth") -> dict[str, pd.Series]:
+def convergence_rows(results: Results, systems: Sequence[str], column: str) -> dict[str, pd.Series]:
     """Mean error on validation windows over steps per system."""
     table = results.convergence
     return {name: table[table.system == name].groupby("step")[column].mean() for name in systems}
