@@ -185,3 +185,9 @@ def test_tables_have_a_row_per_system(results):
     learned = vnet_tables.learned_table(results).set_index("system")
     assert learned["lip skill"]["vnet"] == pytest.approx((4 - 2) / (4 - 0.5), abs=0.05)
     assert len(vnet_tables.corruption_table(results)) == 5
+
+
+def test_kappa_is_agreement_beyond_chance():
+    one = pd.Series(list("aabb"))
+    assert vnet_tables.kappa(one, one) == 1 and vnet_tables.kappa(one, pd.Series(list("abab"))) == 0
+    assert np.isnan(vnet_tables.kappa(pd.Series(list("aa")), pd.Series(list("aa"))))

@@ -78,15 +78,19 @@ def learned_table(results: Results, systems: Sequence[str] = SYSTEMS) -> pd.Data
 
 def match_table(results: Results) -> pd.DataFrame:
     """Match rates three ways per system, with Cohen's kappa under the critic."""
-    from sklearn.metrics import cohen_kappa_score
-
     rows = []
     for system, mine in results.matches.groupby("system", sort=False):
         rates = {RATES[by]: match_rates(results, system, by).value.mean() for by in RATES}
-        rows.append({"system": system, **rates, "kappa, critic": cohen_kappa_score(mine.heard, mine.seen),
-                     "kappa, judges": cohen_kappa_score(mine.heard, mine.judged),
+        rows.append({"system": system, **rates, "kappa, critic": kappa(mine.heard, mine.seen),
+                     "kappa, judges": kappa(mine.heard, mine.judged),
                      "classes seen by critic": mine.seen.nunique()})
     return pd.DataFrame(rows)
+
+
+def kappa(one: pd.Series, other: pd.Series) -> float:
+    """Cohen's kappa: agreement beyond what the two frequencies of classes give; NaN where both name one class alone."""
+    expected = float((one.value_counts(normalize=True) * other.value_counts(normalize=True)).sum())
+    return (float((one == other).mean()) - expected) / (1 - expected) if expected < 1 else float("nan")
 
 
 def match_baselines(results: Results) -> dict[str, float]:
