@@ -460,12 +460,19 @@ def _recoloured(faces: Tensor, rng: np.random.Generator) -> Tensor:
 
 @torch.inference_mode()
 def _pcavs_scores(model: avs.PCAVS, scale: str) -> dict:
-    """Heads and motion never seen: frames made from their own mouth codes, and the picture at rest repeated."""
+    """Heads and motion never seen: frames made from their own mouth codes and from others, and the picture repeated.
+
+    A network whose mouth codes say nothing does equally well with any of them.
+    """
     held, model = pictures(scale, unseen=True), model.eval()
     images, rests = face_window(registered(held)[0]), face_window(held.neutral_images)[held.heads]
-    faces, who, made = to_tensor(images), to_tensor(rests), []
-    for part in torch.arange(len(faces)).split(32):
-        speech = model.speech(model.frame.mouth(model.frame(faces[part])))
-        made.append(to_pictures(model.at_rest(who[part], speech)))
-    return {"driven by its own mouth": similarity(np.concatenate(made), images),
+    faces, who = to_tensor(images), to_tensor(rests)
+    speech = torch.cat([model.speech(model.frame.mouth(model.frame(part))) for part in faces.split(32)])
+
+    def driven(mouths: Tensor) -> dict[str, float]:
+        pairs = zip(who.split(32), mouths.split(32), strict=True)
+        return similarity(np.concatenate([to_pictures(model.at_rest(*pair)) for pair in pairs]), images)
+
+    return {"driven by its own mouth": driven(speech), "driven by another mouth": driven(speech.roll(1, 0)),
+            "driven by the mean mouth": driven(speech.mean(0).expand_as(speech)),
             "picture at rest repeated": similarity(rests, images)}  # fmt: skip

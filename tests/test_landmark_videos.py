@@ -4,12 +4,14 @@ import subprocess
 
 import numpy as np
 import pytest
+import torch
 
 from lib import picture_foundations as foundations
 from lib.errors import InputError
 from lib.experiments import landmark_videos as videos
 from lib.experiments import pcavs
 from lib.experiments.tracks import tracks
+from lib.models.translation import to_tensor
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +86,15 @@ def test_a_second_training_reads_the_first(data, tmp_path):
     weights = first.model.audio.state_dict()
     assert all((again.model.audio.state_dict()[key] == value).all() for key, value in weights.items())
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_mouth_codes_differ_between_frames(data, rival):
+    """A dead bottleneck gives every frame one code, and its pictures the mean mouth: they look fine and say nothing."""
+    held, shared = foundations.pictures("smoke", unseen=True), foundations.pcavs("smoke")
+    with torch.no_grad():
+        codes = shared.frame(to_tensor(held.faces()[:32]))
+    assert codes.std(0).mean() > 1e-2 * codes.abs().mean() > 0
+    assert rival.spread.mean() > 1e-4
 
 
 def test_only_the_voice_learns_per_seed(data, rival):

@@ -3,8 +3,10 @@
 CFD and Ventriloquist-Net compare with the released model, trained on VoxCeleb2. Its stand-in here has the picture half
 of `lib.picture_foundations.pcavs`, trained once on puppets that no experiment uses; per seed only the voice learns, on
 sound and frames of the training clips, by the paper's contrastive and cross-modal losses against the mouth features of
-frames. The pose is fixed to that of the reference picture. Landmarks come from the stand-in detector, calibrated on the
-reference picture: its error is part of every score, so read it beside `picture_foundations.scores("detector", scale)`.
+frames. Those features are standardised over the training frames first: the paper's contrastive loss spreads them while
+they are learned, ours come from pictures alone and may differ by little beside their mean. The pose is fixed to that
+of the reference picture. Landmarks come from the stand-in detector, calibrated on the reference picture: its error is
+part of every score, so read it beside `picture_foundations.scores("detector", scale)`.
 """
 
 import copy
@@ -42,7 +44,7 @@ class Size:
     learning_rate: float = 1e-3
 
 
-SIZES = {"smoke": Size(4, 16, 4), "laptop": Size(4, 32, 4), "paper": Size(24, 64, 40)}
+SIZES = {"smoke": Size(4, 16, 4), "laptop": Size(4, 32, 6, 2e-3), "paper": Size(24, 64, 40)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +55,8 @@ class Trained:
     detector: Detector
     data: Tracks
     camera: "pictures.Camera"
+    mean: Tensor                 # (code,) of the mouth features of training frames, and their
+    spread: Tensor
 
     @torch.inference_mode()
     def frames(self, index: int, audio: np.ndarray | None = None) -> np.ndarray:
@@ -62,7 +66,8 @@ class Trained:
         heard = torch.from_numpy(pictures.sound_windows(sound, np.arange(count)))[:, None]
         reference, out = to_tensor(self.reference(index)[0][None]), []
         for part in heard.split(32):
-            speech = avs.MOUTH_GAIN * self.model.speech(self.model.audio(part))
+            mouth = self.mean + avs.MOUTH_GAIN * self.spread * self.model.audio(part)
+            speech = self.model.speech(mouth)
             out.append(to_pictures(self.model.at_rest(reference, speech, len(part))))
         return np.concatenate(out)
 
@@ -85,6 +90,8 @@ def train_pcavs(data: Tracks, folder: Path, *, size: Size | None = None, progres
     name = digest(size, data.drawn, data.seed, pictures.VERSION, code_digest(*CODE))
     faces, sounds = _lessons(data, size)
     seen = _mouths(model, faces)
+    mean, spread = seen.mean(0), seen.std(0) + 1e-6
+    seen = (seen - mean) / spread
     for part in (model.identity, model.frame, model.generator):
         part.requires_grad_(False)
 
@@ -95,7 +102,7 @@ def train_pcavs(data: Tracks, folder: Path, *, size: Size | None = None, progres
     recipe = training.Recipe(size.epochs, size.learning_rate, anneal=True, clip_norm=1.0)
     training.fit(model.audio, batches, _losses(model), recipe, seed=data.seed, checkpoint=folder / f"pcavs-{name}.pt",
                  weights=WEIGHTS, label=f"pcavs, seed {data.seed}", progress=progress)  # fmt: skip
-    return Trained(model.eval(), pictures.detector(data.scale), data, pictures.Camera(SIDE))
+    return Trained(model.eval(), pictures.detector(data.scale), data, pictures.Camera(SIDE), mean, spread)
 
 
 def _losses(model: avs.PCAVS):

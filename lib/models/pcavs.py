@@ -34,7 +34,8 @@ class Config:
     Reduced against `PUBLISHED`: identity network of two stages with one block instead of 3-4-6-3, plain convolutions
     instead of 32 groups, a stem that halves once instead of twice: its map has 12 x 12 places of 4 x 4 pixels where the
     published 7 x 7 places of 32 x 32 pixels need far longer training to become a face again; hourglass of depth 2 with
-    32 channels inside instead of depth 4 with 256; voice network of one block per stage at a quarter of the width;
+    32 channels inside instead of depth 4 with 256, and a leak behind its one last channel, whose 36 pixels otherwise
+    fall silent for good in the first steps; voice network of one block per stage at a quarter of the width;
     generator of 64 to 16 channels and three resolutions instead of 512 to 128 and six, without the mapping layers that
     take no part, learning `haste` times as fast.
     """
@@ -49,6 +50,7 @@ class Config:
     identity_map: int = 64
     hourglass: int = 8                  # channels of its first convolution, four times as many inside
     hourglass_depth: int = 2
+    leak: float = 0.1                   # slope of the ReLU behind its single last channel
     code: int = 128                     # of an augmented frame, of mouth and of pose
     speech: int = 64                    # the space shared by mouth and voice
     pose: int = 12
@@ -83,7 +85,7 @@ class Config:
 PUBLISHED = Config(
     size=224, stem=64, stem_pool=True, identity_blocks=(3, 4, 6, 3), identity_planes=64, identity_base=4, groups=32,
     identity_map=512, hourglass=64, hourglass_depth=4, code=512, speech=500, voice_blocks=(3, 4, 6, 3),
-    voice_filters=(32, 64, 128, 256), channels=(512, 512, 512, 512, 256, 128), style_layers=8, haste=1.0,
+    voice_filters=(32, 64, 128, 256), channels=(512, 512, 512, 512, 256, 128), style_layers=8, haste=1.0, leak=0.0,
 )  # fmt: skip
 
 
@@ -210,14 +212,14 @@ class HourGlassEncoder(nn.Module):
         self.m0, self.top_m_0 = HourGlass(c.hourglass_depth, 4 * w), Pyramid(4 * w, 4 * w)
         self.conv_last0, self.bn_end0 = nn.Conv2d(4 * w, 4 * w, 1), nn.BatchNorm2d(4 * w)
         self.l0, self.bn5 = nn.Conv2d(4 * w, 68, 1), nn.BatchNorm2d(68)
-        self.conv6 = nn.Conv2d(68, 1, 3, 2, 1)
+        self.conv6, self.leak = nn.Conv2d(68, 1, 3, 2, 1), c.leak
         self.fc = nn.Linear((c.size // 8) ** 2, c.code)
 
     def forward(self, frame: Tensor) -> Tensor:
         x = F.max_pool2d(self.conv2(self.bn1(self.conv1(frame)).relu()), 2)
         x = self.top_m_0(self.m0(self.conv4(self.conv3(x))))
         x = self.l0(self.bn_end0(self.conv_last0(x)).relu())
-        return self.fc(self.conv6(self.bn5(x).relu()).relu().flatten(1))
+        return self.fc(F.leaky_relu(self.conv6(self.bn5(x).relu()), self.leak).flatten(1))
 
 
 def _mapper(width: int) -> nn.Sequential:
