@@ -189,6 +189,14 @@ def test_explained_variance_is_one_for_a_factor_that_decides_and_about_zero_for_
     assert np.isnan(cfd_measures.explained(noise, np.arange(200)))
 
 
+def test_components_keep_what_varies_together_whatever_its_unit():
+    shared = np.random.default_rng(0).standard_normal(50)
+    values = np.stack([shared, 1000 * shared, -0.01 * shared, np.full(50, 7.0)], 1)
+    found = cfd_measures.components(values, 2)
+    assert abs(np.corrcoef(found[:, 0], shared)[0, 1]) == pytest.approx(1)
+    assert np.abs(found[:, 1]).max() < 1e-9
+
+
 def test_lip_opening_is_measured_in_eye_distances():
     face = np.zeros((1, 68, 2))
     face[0, 45, 0], face[0, 66, 1] = 80.0, 20.0

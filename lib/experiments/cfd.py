@@ -61,7 +61,7 @@ class Size:
 
 SIZES = {
     "smoke": Size(width=16, batch=4, window=24, steps=(12, 12), learning_rate=3e-3),
-    "laptop": Size(width=48, batch=6, window=48, steps=(500, 250), learning_rate=4e-3),
+    "laptop": Size(width=48, batch=6, window=48, steps=(400, 200), learning_rate=4e-3),
     "paper": Size(width=256, batch=32, window=64, steps=(20000, 20000), learning_rate=1e-4),
 }
 

@@ -30,7 +30,7 @@ from lib.probes import leakage, pool, swap_skill
 from lib.study import cached_arrays, code_digest, run_folder
 
 MODULES = (*cfd.CODE, "lib.models.makeittalk", "lib.experiments.cfd_measures")
-FULL = ("cfd", "cfd/no-style", "cfd/no-emotion-loss", "makeittalk", "pcavs")
+FULL = ("cfd", "makeittalk", "pcavs", "control/static-template", "control/shuffled-audio", "control/oracle")
 BRIEF = ("distance", "similarity", "judge")          # what Table 2 needs
 VARIED = ("cfd~identity=0", "cfd~identity=other", "makeittalk~finished")
 ONE_WORD = (*WORDS, "one-word: makeittalk", "one-word: pcavs")
@@ -133,7 +133,7 @@ def other_identity(trained: Trained, clip: int, which: str) -> np.ndarray:
 
 
 def scores(scale: str, seed: int, names: Sequence[str] = ()) -> pd.DataFrame:
-    """Scores of every system, rival and control on the unseen clips (`track_measures.score`)."""
+    """Scores of every system, rival and control on the unseen clips (`track_measures.score`); all kinds for FULL."""
     return _scored(scale, seed, names or (*SYSTEMS, *VARIED, "makeittalk", "pcavs", *CONTROLS))
 
 
@@ -168,7 +168,7 @@ def _beside(kind: str) -> tuple[str, ...]:
 def _scored(scale: str, seed: int, names: Sequence[str]) -> pd.DataFrame:
     def measure(name: str) -> pd.DataFrame:
         data = tracks_of(scale, seed, name)
-        kinds = KINDS if name in FULL or name in TrackControls.names else BRIEF
+        kinds = KINDS if name in FULL else BRIEF
         kinds = ("distance", "similarity") if ": " in name else kinds
         kinds = ("distance",) if name.startswith("real: ") else kinds
         return track_measures.scores(data, name, data.rows("unseen"), predictor(scale, seed, name), emotions_of(data),
@@ -263,22 +263,38 @@ LEAKS = ("cfd", "cfd/no-emotion-loss", "cfd/single-encoder")
 def leaks(scale: str, seed: int) -> pd.DataFrame:
     """What probes read from every code of `LEAKS` and from both mels, on disturbed held-out clips: one row per probe.
 
-    Codes are pooled over time by mean and standard deviation; the ceiling is the same probe on all of them together.
+    Codes are pooled over time by mean and standard deviation. The ceiling is the same probe on a system's codes joined
+    with a few components of the true motion and of the plain mel, which hold all five factors: codes alone may have
+    lost one, and hundreds of columns would drown it.
     """
     return _cached(scale, seed, "leakage", lambda: _leaks(scale, seed).assign(seed=seed))
 
 
 def _leaks(scale: str, seed: int) -> pd.DataFrame:
     rows, mel, converted = held_out(scale, seed)
-    seen = {"mel": mel, "converted mel": converted}
-    for name in LEAKS:
-        seen |= {f"{name}: {code}": track for code, track in codes_of(train(scale, seed, name), converted).items()}
+    data = material(scale, seed)
+    seen = {"": {"mel": mel, "converted mel": converted}}
+    seen |= {f"{name}: ": codes_of(train(scale, seed, name), converted) for name in LEAKS}
     known = {"content": rows.sentence.to_numpy(str), "emotion": rows.emotion.to_numpy(str),
              "intensity": np.where(rows.emotion == "neutral", 0.0, rows.intensity).astype(float),
              "identity": rows.actor.to_numpy(str), "nuisance": rows.sound.to_numpy(str)}
     groups = {"speaker": known["identity"], "sentence": known["content"]}
-    return leakage({name: np.stack([pool(x) for x in tracks]) for name, tracks in seen.items()}, known, groups,
-                   seed=seed, folds=2)
+    moved = [(data.landmarks[i] - data.template(i)).reshape(len(data.landmarks[i]), -1) for i in rows.index]
+    reference = np.concatenate([components(pooled(moved)), components(pooled(mel))], 1)
+    return pd.concat([leakage({prefix + code: pooled(track) for code, track in tracks.items()}, known, groups,
+                              seed=seed, folds=2, reference=reference) for prefix, tracks in seen.items()])
+
+
+def pooled(tracks: Sequence[np.ndarray]) -> np.ndarray:
+    """Mean and standard deviation over time (N, 2C) of tracks (T, C)."""
+    return np.stack([pool(x) for x in tracks])
+
+
+def components(values: np.ndarray, count: int = 16) -> np.ndarray:
+    """The first principal components (N, <= count) of standardised columns (N, D)."""
+    scaled = (values - values.mean(0)) / np.where(values.std(0) > 1e-9, values.std(0), 1)
+    left, size, _ = np.linalg.svd(scaled, full_matrices=False)
+    return left[:, :count] * size[:count]
 
 
 def speakers(scale: str, seed: int) -> pd.DataFrame:

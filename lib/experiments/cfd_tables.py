@@ -48,6 +48,16 @@ def variants_table(scores: pd.DataFrame, systems: Sequence[str]) -> pd.DataFrame
                          for name in means}, index=means.index)
 
 
+BESIDE = ("sync_px", "lag_s", "proxy_confidence", "lips_energy_ratio", "lips_jerk_ratio", "upper_energy_ratio",
+          "achieved")
+
+
+def beside_table(scores: pd.DataFrame) -> pd.DataFrame:
+    """What Table 2 does not ask, for the systems measured in full: timing, liveliness, achieved intensity; means."""
+    chosen = scores[scores.system.isin(measures.FULL)]
+    return chosen.groupby("system", sort=False)[list(BESIDE)].mean()
+
+
 def interval_rows(scores: pd.DataFrame, systems: Sequence[str], metric: str) -> pd.DataFrame:
     """system, mean, low, high and the seeds' means of a metric: what figures.dots_with_intervals draws."""
     return pd.DataFrame([drawn(name, rows_of(scores, name, PART)[metric]) for name in systems])
