@@ -105,6 +105,24 @@ def test_without_its_loss_the_discriminator_stays_as_it_is(made):
     assert not any(name.startswith("critic") for name in step_of("vnet/no-discriminator", made))
 
 
+@pytest.mark.parametrize("scale", ["smoke", "laptop"])
+def test_the_discriminator_stays_alive_while_it_learns(made, scale):
+    """A narrow one answers alike to truth and prediction after fifteen steps, and no gradient comes back from it."""
+    torch.manual_seed(0)
+    config, size = SIZES[scale].config, SIZES["laptop"]
+    model = vnet.Networks(SYSTEMS["vnet"], config, vnet.EmotionNetworks(config).requires_grad_(False), made.mean_face)
+    optimisers, batches = vnet._optimisers(model, size), vnet._endless(
+        vnet.generator_course(made, SYSTEMS["vnet"], SIZES[SCALE]))
+    for _ in range(20):
+        vnet._step(model, next(batches), *optimisers)
+    truth = vnet.watched_windows(made)
+    made_up = model(truth.mel, truth.mfcc)[0].offsets.detach().requires_grad_()
+    verdicts = model.critic(made_up)
+    verdicts.sum().backward()
+    assert made_up.grad.abs().sum() > 0
+    assert (model.critic(truth.offsets).mean() - verdicts.mean()).abs() > 1e-3
+
+
 def test_exp2emo_learns_to_agree_and_never_teaches_sp2emo(made):
     networks = vnet.EmotionNetworks(SIZES[SCALE].config)
     batch = next(vnet.emotion_course(made, SYSTEMS["vnet"], SIZES[SCALE]).batches(np.random.default_rng(0)))

@@ -65,12 +65,13 @@ class Size:
 
     speech_rate, face_rate, rate   what the published rates of Sp2Emo, Exp2Emo, and generator and discriminator are
                                    multiplied by; fewer steps ask for longer ones
+    batch                          0: the profile's own
     annealed                       rates fall to zero along half a cosine instead of the published steps
     steps                          of the generator; 0: the profile's own epochs
     """
 
     config: Config = Config()
-    batch: int = 32
+    batch: int = 0
     pretraining_epochs: int = 100
     speech_rate: float = 1.0
     face_rate: float = 1.0
@@ -83,13 +84,21 @@ class Size:
         return 0.5 * (1 + math.cos(math.pi * done)) if self.annealed else 1.0
 
 
-NARROW = replace(vnet.narrowed(8, mel_bins=16), speech=(4, 4, 8, 16), heads=(32, 16), face_lstm=(8, 4), dropout=0.0,
-                 residual=(4, 8, 16, 32), output_gain=0.1)
+def reduced(divisor: int, **widths) -> Config:
+    """Narrow convolutions on 16 mel bands; what reads landmarks keeps its published size, which costs little.
+
+    A discriminator of a few units gives one answer to everything within fifteen steps, as its ReLUs close.
+    """
+    full = Config()
+    kept = {name: getattr(full, name) for name in ("heads", "face_lstm", "critic_lstm", "critic_head")}
+    return replace(vnet.narrowed(divisor, mel_bins=16), dropout=0.0, output_gain=0.1, **kept, **widths)
+
+
 SIZES = {
-    "smoke": Size(replace(vnet.narrowed(32, mel_bins=16), dropout=0.0, output_gain=0.1), batch=4, pretraining_epochs=4,
-                  speech_rate=5.0, face_rate=50.0, steps=4, rate=30.0, annealed=True),
-    "laptop": Size(NARROW, batch=16, pretraining_epochs=30, speech_rate=5.0, face_rate=50.0, steps=160, rate=30.0,
-                   annealed=True),
+    "smoke": Size(reduced(32), batch=4, pretraining_epochs=4, speech_rate=5.0, face_rate=50.0, steps=4, rate=30.0,
+                  annealed=True),
+    "laptop": Size(reduced(8, speech=(4, 4, 8, 16), residual=(4, 8, 16, 32)), batch=16, pretraining_epochs=30,
+                   speech_rate=5.0, face_rate=50.0, steps=160, rate=30.0, annealed=True),
     "paper": Size(),
 }
 
@@ -322,13 +331,14 @@ def taught_labels(made: Material, clips: np.ndarray, labels: str | float) -> np.
 def emotion_course(made: Material, system: System, size: Size) -> Course:
     """What the emotion networks of a system learn from."""
     clips = training_clips(made.data, "all" if system.domain == "all" else "labelled")
-    return Course(made, clips, taught_labels(made, clips, system.labels), size.batch)
+    return Course(made, clips, taught_labels(made, clips, system.labels), size.batch or PAPER.batch)
 
 
 def generator_course(made: Material, system: System, size: Size) -> Course:
     """What the generator of a system learns from; the labels are only used where nothing is pre-trained."""
     clips = training_clips(made.data, "labelled" if system.domain == "labelled" else "all")
-    return Course(made, clips, made.labels[clips], size.batch, system.profile.starts)
+    batch = size.batch or system.profile.batch
+    return Course(made, clips, made.labels[clips], batch, system.profile.starts)
 
 
 # Emotion networks -----------------------------------------------------------------------------------------------------
@@ -567,7 +577,7 @@ def fit_networks(model: Networks, made: Material, size: Size, path: Path, label:
     from tqdm.auto import tqdm
 
     course = generator_course(made, model.system, size)
-    per_epoch = max(1, len(course.clips) // size.batch)
+    per_epoch = max(1, len(course.clips) // course.batch)
     steps = size.steps or model.system.profile.epochs * per_epoch
     watched, rows, curve = watched_windows(made), [], []
     optimisers = _optimisers(model, size)

@@ -109,7 +109,7 @@ def _train_speech(scale: str, rows: list[np.ndarray], labels: torch.Tensor, trai
         for group in optimiser.param_groups:
             group["lr"] = size.speech_rate * published * size.fade(epoch / EPOCHS[scale])
         order = rng.permutation(train)
-        for batch in np.array_split(order, max(1, len(order) // size.batch)):
+        for batch in np.array_split(order, max(1, len(order) // (size.batch or models.PAPER.batch))):
             windows = torch.cat([_random_window(rows[i], rng) for i in batch])
             optimiser.zero_grad(set_to_none=True)
             nn.functional.cross_entropy(model(windows).logits, labels[batch]).backward()
