@@ -42,7 +42,7 @@ class Portrait:
 
     @cached_property
     def anchors(self) -> np.ndarray:
-        """Points (P, 2) that stay where they are: the border of the picture, arcs over the forehead and round the jaw."""
+        """Points (P, 2) that stay where they are: the border of the picture, arcs over forehead and round the jaw."""
         height, width = self.picture.shape[:2]
         x, y = np.linspace(0, width, 5), np.linspace(0, height, 5)[1:-1]
         border = [(a, b) for a in x for b in (0, height)] + [(a, b) for a in (0, width) for b in y]
