@@ -1,5 +1,6 @@
 """Plots of the study: functions take axes, draw on them, return them; a method has one colour in all notebooks."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -11,6 +12,7 @@ COLOURS = {
     "eavanet": "#0072B2", "faceformer": "#E69F00", "codetalker": "#009E73", "ecm": "#CC79A7", "emoface": "#D55E00",
     "cfd": "#56B4E9", "vnet": "#8C6D31", "emotalk": "#7B3294", "gt": "#000000", "control": "#999999",
     "voca": "#882255", "pham17": "#332288", "chun21": "#999933",                           # rivals of one paper alone
+    "makeittalk": "#CC6677", "pcavs": "#44AA99",                                           # rivals of both 2D papers
 }
 EMOTION_COLOURS = {
     "neutral": "#7F7F7F", "happy": "#E69F00", "sad": "#0072B2", "angry": "#D55E00", "fearful": "#CC79A7",
@@ -20,7 +22,7 @@ EMOTION_COLOURS = {
 
 def colour(system: str) -> str:
     """Colour of a system ("ecm/code", "eavanet: faceformer"): that of its method; controls are grey."""
-    method = system.split(": ")[-1].split("/")[0].split("~")[0]
+    method = re.split("[/~@]", system.split(": ")[-1])[0]
     return COLOURS.get(method, COLOURS["control"])
 
 

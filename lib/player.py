@@ -63,8 +63,7 @@ class Animator(Protocol):
         ...
 
 
-ANIMATORS = {"eavanet": "lib.experiments.eavanet_animator:animator", "ecm": "lib.experiments.ecm_animator:animator",
-             "emoface": "lib.experiments.emoface_animator:animator"}
+ANIMATORS = {name: f"lib.experiments.{name}_animator:animator" for name in ("eavanet", "ecm", "emoface", "cfd", "vnet")}
 
 
 def load(system: str, scale: str, seed: int = 0) -> Animator:
@@ -187,11 +186,15 @@ def wav_bytes(audio: np.ndarray, sample_rate: int = 16000) -> bytes:
 
 @dataclass(frozen=True, eq=False)
 class Face:
-    """A face to show the motion on; `convert` takes the animator's vertices (T, V0, 3) to this face's (T, V, 3)."""
+    """A face to show the motion on; `convert` takes the animator's vertices (T, V0, 3) to this face's (T, V, 3).
+
+    `motion_of` names the topology whose motion it can take; None: of every one.
+    """
 
     topology: Topology
     paint: np.ndarray
     convert: Callable[[np.ndarray], np.ndarray] = field(default=lambda vertices: vertices)
+    motion_of: str | None = None
 
 
 def own_face(animator: Animator) -> Face:
@@ -209,7 +212,7 @@ def other_faces(topology: Topology) -> dict[str, Face]:
     from lib.puppet.retarget import rig_curves
 
     ict = ict_face()
-    return {"ICT": Face(ict.topology, colours(ict.topology, ict.mean), lambda v: ict.vertices(rig_curves(v)))}
+    return {"ICT": Face(ict.topology, colours(ict.topology, ict.mean), lambda v: ict.vertices(rig_curves(v)), "puppet")}
 
 
 # Playground ----------------------------------------------------------------------------------------------------------
@@ -272,10 +275,12 @@ class Playground:
     @property
     def options(self) -> dict[str, list[str]]:
         """Names to choose from, by setting."""
+        fitting = [name for name, face in self.faces.items()
+                   if face.motion_of in (None, self.animator.topology.name)]
         return {
             "system": list(self.systems), "clip": self._clips_of(self.choice.system),
             "emotion": list(self.animator.emotions), "speaker": list(self.animator.speakers),
-            "face": [self.OWN_FACE, *self.faces],
+            "face": [self.OWN_FACE, *fitting],
         }
 
     def choose(self, **changes: str | float) -> Choice:

@@ -1,4 +1,4 @@
-"""ECM and EmoFace as the player drives them, at smoke scale."""
+"""Every system as the player drives it, at smoke scale."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from lib import player
 from lib.errors import InputError
 
 
-@pytest.fixture(scope="module", params=["ecm", "emoface"])
+@pytest.fixture(scope="module", params=["eavanet", "ecm", "emoface", "cfd", "vnet"])
 def animator(request):
     return player.load(request.param, "smoke")
 

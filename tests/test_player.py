@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -102,6 +103,15 @@ def test_a_wrong_setting_is_named_and_changes_nothing(playground, wrong):
     with pytest.raises(InputError, match="expected"):
         playground.choose(**wrong)
     assert playground.choice == before
+
+
+def test_a_face_is_offered_only_where_it_can_take_the_motion():
+    face = own_face(StandIn())
+    faces = {"any": face, "of puppets": replace(face, motion_of="puppet")}
+    other = Playground({"stand-in": StandIn()}, faces)
+    assert other.options["face"] == [Playground.OWN_FACE, "any"]
+    with pytest.raises(InputError, match="face 'of puppets'"):
+        other.choose(face="of puppets")
 
 
 def test_own_audio_becomes_a_clip_and_is_animated(playground):

@@ -202,3 +202,8 @@ def test_the_lips_of_a_clip_are_drawn_with_their_phonemes_and_closures(clip):
     assert [text.get_text() for text in axes.texts] == [p.label for p in clip.phonemes if p.label.strip("_ ")]
     assert "mm" in axes.get_ylabel() and "(s)" in axes.get_xlabel()
     plt.close(figure)
+
+
+def test_scores_of_stand_ins_become_one_row_per_number():
+    nested = {"judge": {"truth": {"all": 0.5, "confusion": [[1, 0]]}}, "chance": 0.25, "role": "judge"}
+    assert report._flat(nested) == [("judge, truth, all", 0.5), ("chance", 0.25)]

@@ -16,28 +16,38 @@ from lib.errors import AssetMissing, InputError
 from lib.paths import NOTEBOOKS, results
 from lib.stats import flipped_pairs, kendall_tau, ranking_stability, shown
 
-METRICS = {  # column of the score files: what a reader calls it, unit
-    "vertex_error_mm": ("vertex error", "mm"), "lve_mm": ("lip vertex error", "mm"),
-    "lve_centred_mm": ("lip vertex error, lips centred", "mm"), "upper_mm": ("upper-face error", "mm"),
-    "fdd_abs_mm": ("FDD, absolute", "mm"), "lve": ("lip vertex error, squared", "mesh units"),
+METRICS = {  # of meshes and of landmark tracks: column of the score files, what a reader calls it, unit; best first
+    "mesh": {
+        "lve_mm": ("lip vertex error", "mm"), "vertex_error_mm": ("vertex error", "mm"),
+        "lve_centred_mm": ("lip vertex error, lips centred", "mm"), "upper_mm": ("upper-face error", "mm"),
+        "fdd_abs_mm": ("FDD, absolute", "mm"), "lve": ("lip vertex error, squared", "mesh units"),
+    },
+    "landmarks": {
+        "lmd_face_px": ("LMD, face", "px of a 256-px crop"), "lmd_mouth_px": ("LMD, mouth", "px of a 256-px crop"),
+        "upper_px": ("upper-face error", "px of a 256-px crop"), "es": ("emotion similarity (ES)", "cosine"),
+        "proxy_confidence": ("proxy-Sync confidence", "distance"),
+    },
 }
+HIGHER = ("es", "proxy_confidence")          # of all of them, those that should be large
 UNTRAINED = ("control/static-template", "control/oracle")
 STABLE = 0.8                     # lower bound of Kendall's tau from which an order counts as stable (protocol 11)
 
 
-def score_files(scale: str) -> pd.DataFrame:
-    """Rows of every paper's score file on the clips that all of them share, with the paper's name before each system.
+def score_files(scale: str, kind: str = "mesh") -> pd.DataFrame:
+    """Rows of the score files of a kind on the clips that all of them share, with the paper's name before each system.
 
     Systems that a paper measured in some of the metrics alone, most ablations, are not ranked beside the others.
 
-    Raises AssetMissing when no paper's notebook has run at this scale, InputError when two papers share no clip.
+    Raises AssetMissing when no paper of that kind has run at this scale, InputError when two papers share no clip.
     """
     found = sorted((results(scale) / "tables").glob("[0-9][0-9]_scores.csv"))
-    if not found:
-        raise AssetMissing(f"{results(scale) / 'tables'}: no score file; run a paper's notebook or `make study` first")
-    tables = [pd.read_csv(path, keep_default_na=False, na_values=[""]).assign(paper=paper_of(path.stem[:2]))
+    tables = [pd.read_csv(path, keep_default_na=False, na_values=["", "nan"]).assign(paper=paper_of(path.stem[:2]))
               for path in found]
-    return named(on_common_clips(pd.concat(tables, ignore_index=True).dropna(subset=[*METRICS])))
+    tables = [table for table in tables if set(METRICS[kind]) <= set(table)]
+    if not tables:
+        raise AssetMissing(f"{results(scale) / 'tables'}: no score file of {kind}; run a paper's notebook or "
+                           "`make study` first")
+    return named(on_common_clips(pd.concat(tables, ignore_index=True).dropna(subset=[*METRICS[kind]])))
 
 
 def paper_of(number: str) -> str:
@@ -62,30 +72,31 @@ def named(scores: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([trained.assign(system=trained.paper + ": " + trained.system), once], ignore_index=True)
 
 
-def board(scores: pd.DataFrame, part: str) -> pd.DataFrame:
-    """One row per system: mean over seeds and 95 % interval of every metric, best first by lip vertex error."""
+def board(scores: pd.DataFrame, part: str, kind: str = "mesh") -> pd.DataFrame:
+    """One row per system: mean over seeds and 95 % interval of every metric, best first by the first of them."""
     rows = []
     for system, mine in scores[scores.part == part].groupby("system", sort=False):
         row = {"system": system, "seeds": mine.seed.nunique(), "clips": len(mine)}
-        for metric in METRICS:
+        for metric in METRICS[kind]:
             row |= shown(mine.assign(value=mine[metric]), metric)
         rows.append(row)
-    return pd.DataFrame(rows).sort_values("lve_mm").reset_index(drop=True)
+    return pd.DataFrame(rows).sort_values(next(iter(METRICS[kind]))).reset_index(drop=True)
 
 
-def agreement(scores: pd.DataFrame, part: str, seed: int = 0) -> pd.DataFrame:
-    """Kendall's tau-b between the orders of trained systems under every pair of metrics, and which pairs flip.
+def agreement(scores: pd.DataFrame, part: str, kind: str = "mesh", seed: int = 0) -> pd.DataFrame:
+    """Kendall's tau-b between the orders of trained systems, best first, under every pair of metrics; pairs that flip.
 
     The interval resamples seeds. `stable`: its lower end is at least 0.8; else the order depends on the metric.
     """
     trained = scores[(scores.part == part) & ~scores.system.str.contains("control/")]
-    rows = []
-    for one, other in combinations(METRICS, 2):
+    trained = trained.assign(**{metric: -trained[metric] for metric in HIGHER if metric in METRICS[kind]})
+    rows, names = [], {metric: label for metric, (label, _) in METRICS[kind].items()}
+    for one, other in combinations(METRICS[kind], 2):
         table = trained.groupby(["seed", "system"])[[one, other]].mean().unstack("system")
         values = np.stack([table[one].to_numpy(), table[other].to_numpy()], axis=1)            # (seeds, 2, systems)
         tau, low, high = ranking_stability(values, np.random.default_rng(seed))
         flipped = flipped_pairs(*values.mean(0), table[one].columns.tolist())
-        rows.append({"one": METRICS[one][0], "other": METRICS[other][0], "tau": tau, "low": low, "high": high,
+        rows.append({"one": names[one], "other": names[other], "tau": tau, "low": low, "high": high,
                      "stable": low >= STABLE, "flipped pairs": len(flipped)})
     return pd.DataFrame(rows)
 

@@ -69,6 +69,7 @@ class Results:
 
 
 NOT_TIMED = "not timed: runs of one seed share the machine"
+NOT_REPEATED = "one run for all seeds: it belongs to the run of seed 0"
 ONCE = ("timings", "blink_laws", "censoring", "published_clip", "facegood")          # tables that are not per seed
 PER_SEED = tuple(f.name for f in fields(Results) if f.name not in ("scale", "seeds", "absent", "train_frames", *ONCE))
 
@@ -83,7 +84,10 @@ def gather(scale: str, seeds: Sequence[int], *, timed: bool = True) -> Results:
     once = {"blink_laws": measures.blink_laws, "published_clip": measures.published_clip,
             "censoring": lambda: measures.censoring(scale), "facegood": lambda: measures.facegood(scale)}
     absent = {} if timed else {"timings": NOT_TIMED}
-    found = {name: _where_possible(name, compute, absent) for name, compute in once.items()}
+    if not timed and 0 not in seeds:                # runs side by side would all train on the real recordings
+        absent["facegood"] = NOT_REPEATED
+    found = {name: None if name in absent else _where_possible(name, compute, absent)
+             for name, compute in once.items()}
     return Results(scale, tuple(seeds), **joined, **found, timings=measures.timings(scale) if timed else None,
                    absent=absent, train_frames=_train_frames(scale, seeds[0]))
 

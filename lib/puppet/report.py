@@ -395,3 +395,33 @@ def _recordings(module: str) -> dict[str, object]:
     return {"clips": len(clips), "speakers": len({clip.speaker for clip in clips}) if who is None else who.nunique(),
             "emotions": table.emotion.nunique() if "emotion" in table else 0, "motion": first.motion_kind or "none",
             "fps": first.fps, "first_s": round(first.duration_s, 2)}
+
+
+def stand_ins(scale: str) -> "pd.DataFrame":
+    """What the foundations of the landmark papers can do, each beside its trivial rival: [foundation, measure, value].
+
+    Trains those that are not in the cache, so that no later run has to. Errors in pixels are of a 256-px crop of the
+    face, l1 of pictures in grey levels of 255; accuracies, correlations and confidences have no unit.
+    """
+    import pandas as pd
+
+    from lib import landmark_foundations as tracks
+    from lib import picture_foundations as seen
+
+    found = {"AutoVC and speaker encoder": tracks.voices_scores(scale), "planar": tracks.planar_scores(scale),
+             "proxy-Sync": tracks.sync_scores(scale),
+             **{kind: seen.scores(kind, scale) for kind in ("translation", "detector", "pcavs")}}
+    rows = [{"foundation": name, "measure": measure, "value": value} for name, nested in found.items()
+            for measure, value in _flat(nested)]
+    return pd.DataFrame(rows)
+
+
+def _flat(nested: Mapping, path: str = "") -> list[tuple[str, float]]:
+    """Numbers of nested dictionaries under their joined names; tables of confusions are left out."""
+    rows = []
+    for name, value in nested.items():
+        if isinstance(value, Mapping):
+            rows += _flat(value, f"{path}{name}, ")
+        elif np.isscalar(value) and not isinstance(value, str):
+            rows.append((path + name, float(value)))
+    return rows
