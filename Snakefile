@@ -47,6 +47,11 @@ def seeds_apart(name):
     return SEEDS if "seeds" in declared else []
 
 
+def times_something(name):
+    """Whether a notebook measures seconds; then it has the machine alone, so that nothing disturbs what it times."""
+    return "timed=final" in (paths.NOTEBOOKS / f"{name}.ipynb").read_text()
+
+
 def seed_copy(name, seed):
     return STAMPS / f"seed{seed}" / SCALE / "notebooks" / f"{name}.ipynb"
 
@@ -90,7 +95,7 @@ rule notebook:
         seed_stamps,
     output:
         touch(STAMPS / "{name}.done"),
-    threads: 2                          # alone on the machine, so that what it times is not disturbed
+    threads: lambda wildcards: 2 if wildcards.name[:2] == FIRST or times_something(wildcards.name) else 1
     params:
         # the small networks of a paper run faster on one core than on two; the speech encoder of 00 does not
         cores=lambda wildcards: 2 if wildcards.name[:2] == FIRST else 1,
