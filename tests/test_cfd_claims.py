@@ -180,3 +180,12 @@ def test_probes_without_a_ceiling_leave_a_column_open():
     found = verdicts(replace(results, leakage=blind))
     assert "no better than chance" in columns(found["cfd-16"])["emotion_probe"].reason
     assert "no better than chance" in columns(found["cfd-12"])["own_factor"].reason
+
+
+def test_a_system_no_better_than_the_mean_face_has_not_learned_to_listen():
+    scores = made({**ERRORS, "control/mean-motion": 1.0, "cfd": 1.0}).scores
+    low, high = evidence.learned(scores, "cfd")
+    assert low < 0.02 and high > -0.02
+    assert evidence.learned(made().scores, "cfd")[0] > 0.1
+    low, high = evidence.learned(made({**ERRORS, "cfd": ERRORS["control/static-template"]}).scores, "cfd", "es")
+    assert low < 0.02 and high > -0.02
