@@ -2,22 +2,29 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lib.errors import InputError
 from lib.experiments.draw import Draw, corpus, foundation, frames_of, to_video_rate
+from lib.face.topology import Topology
+
+if TYPE_CHECKING:
+    from lib.experiments.tracks import Tracks
 
 
 class PuppetAnimator:
     """What the animators of all systems share: unseen clips, and faces to show them on.
 
-    `actors` are the speakers a system knows by id, in its order; one that knows none shows the unseen ones.
+    `actors` are the speakers a system knows by id, in its order; one that knows none shows the unseen ones. `topology`
+    is that of the faces it makes, by default that of its material.
     """
 
-    def __init__(self, data: Draw, emotions: Sequence[str], actors: Sequence[int] | None = None):
+    def __init__(self, data: "Draw | Tracks", emotions: Sequence[str], actors: Sequence[int] | None = None,
+                 topology: Topology | None = None):
         self.data, self.emotions = data, tuple(emotions)
-        self.fps, self.topology = data.fps, data.topology
+        self.fps, self.topology = data.fps, data.topology if topology is None else topology
         shown = sorted(data.rows("unseen").actor.unique()) if actors is None else actors
         self.actors = {f"actor {number}": int(number) for number in shown}
         self.speakers = tuple(self.actors)

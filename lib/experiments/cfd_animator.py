@@ -13,22 +13,18 @@ import numpy as np
 
 from lib.data.clip import SAMPLE_RATE, frame_count, resample
 from lib.experiments import cfd, cfd_measures
-from lib.experiments.animator import PuppetAnimator
-from lib.experiments.tracks import neutral, to_millimetres
-from lib.face.landmark_mesh import landmark_topology, ribbons
+from lib.experiments.landmark_animator import LandmarkAnimator
+from lib.experiments.tracks import neutral
 
 REACH = {"excited": 2.0, "solemn": -2.0}     # standard deviations at an intensity of 1
 
 
-class CfdAnimator(PuppetAnimator):
+class CfdAnimator(LandmarkAnimator):
     """The trained CFD of a seed; its faces are those of unseen speakers, in the plane of the picture."""
 
     def __init__(self, scale: str, seed: int, name: str = "cfd"):
         self.trained, self.axis = cfd.train(scale, seed, name), cfd_measures.principal_axis(scale, seed, name)
-        self.data, self.emotions, self.topology = self.trained.data, tuple(REACH), landmark_topology()
-        self.fps = self.data.fps
-        self.actors = {f"actor {number}": int(number) for number in sorted(self.data.rows("unseen").actor.unique())}
-        self.speakers = tuple(self.actors)
+        super().__init__(self.trained.data, tuple(REACH))
 
     def landmarks(self, audio: np.ndarray, emotion: str, alpha: float, speaker: str | None = None) -> np.ndarray:
         """Landmarks (T, 68, 2) in pixels of the crop for a waveform (N,) at 16 kHz, on the face of one of `speakers`.
@@ -39,21 +35,9 @@ class CfdAnimator(PuppetAnimator):
         said = _said(self.trained, np.asarray(audio, np.float32).tobytes())
         return cfd_measures.shifted(self.trained, said, alpha * REACH[emotion], self.axis, rest)
 
-    def animate(self, audio: np.ndarray, emotion: str, alpha: float, speaker: str | None = None) -> np.ndarray:
-        """Vertices (T, V, 3) in millimetres of the drawn landmarks, see `landmarks`."""
-        return ribbons(to_millimetres(self.landmarks(audio, emotion, alpha, speaker)))
-
     def pictures(self, audio: np.ndarray, emotion: str, alpha: float, speaker: str | None = None) -> np.ndarray:
         """Pictures (T, S, S, 3) uint8 that image translation (Eq. 11) makes of `landmarks` and the face at rest."""
-        from lib import picture_foundations as foundations
-
-        network = foundations.translation(self.data.scale)
-        camera = foundations.Camera(network.config.size)
-        try:
-            reference, _ = camera.neutral(self.actor_for(emotion, speaker))
-        finally:
-            camera.close()
-        return foundations.translate(network, reference, self.landmarks(audio, emotion, alpha, speaker))
+        return self.painted(self.actor_for(emotion, speaker), self.landmarks(audio, emotion, alpha, speaker))
 
 
 @lru_cache(maxsize=32)

@@ -10,24 +10,20 @@ from functools import lru_cache
 import numpy as np
 
 from lib.experiments import vnet
-from lib.experiments.animator import PuppetAnimator
 from lib.experiments.draw import frames_of
-from lib.experiments.tracks import neutral, to_millimetres
-from lib.face.landmark_mesh import landmark_topology, ribbons
+from lib.experiments.landmark_animator import LandmarkAnimator
+from lib.experiments.tracks import neutral
 from lib.face.registration import register
 
 HEARD = "heard"
 
 
-class VnetAnimator(PuppetAnimator):
+class VnetAnimator(LandmarkAnimator):
     """A trained system of a seed; its faces are those of unseen speakers, in the plane of the picture."""
 
     def __init__(self, scale: str, seed: int, name: str = "vnet"):
         self.trained = vnet.train(scale, seed, name)
-        self.data, self.emotions, self.topology = self.trained.material.data, (HEARD,), landmark_topology()
-        self.fps = self.data.fps
-        self.actors = {f"actor {number}": int(number) for number in sorted(self.data.rows("unseen").actor.unique())}
-        self.speakers = tuple(self.actors)
+        super().__init__(self.trained.material.data, (HEARD,))
 
     def landmarks(self, audio: np.ndarray, emotion: str, alpha: float, speaker: str | None = None) -> np.ndarray:
         """Landmarks (T, 68, 2) in pixels of the crop for a waveform (N,) at 16 kHz, head motion included.
@@ -39,23 +35,11 @@ class VnetAnimator(PuppetAnimator):
         mel, mfcc = _heard(self.trained.material, sound.tobytes())
         return vnet.on_face(self.trained.offsets(mel, mfcc, frames_of(sound, self.fps), alpha), rest)
 
-    def animate(self, audio: np.ndarray, emotion: str, alpha: float, speaker: str | None = None) -> np.ndarray:
-        """Vertices (T, V, 3) in millimetres of the drawn landmarks, see `landmarks`."""
-        return ribbons(to_millimetres(self.landmarks(audio, emotion, alpha, speaker)))
-
     def pictures(self, audio: np.ndarray, emotion: str, alpha: float, speaker: str | None = None) -> np.ndarray:
         """Pictures (T, S, S, 3) uint8 that image translation makes of `landmarks`, registered, and the face at rest."""
-        from lib import picture_foundations as foundations
-
         actor = self.actor_for(emotion, speaker)
-        network = foundations.translation(self.data.scale)
-        camera = foundations.Camera(network.config.size)
-        try:
-            reference, _ = camera.neutral(actor)
-        finally:
-            camera.close()
         still = register(self.landmarks(audio, emotion, alpha, speaker), neutral(actor))
-        return foundations.translate(network, reference, still)
+        return self.painted(actor, still)
 
 
 @lru_cache(maxsize=32)
