@@ -13,6 +13,7 @@ import inspect
 import json
 import platform
 from dataclasses import asdict, is_dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,6 +61,7 @@ def weights_digest(model: torch.nn.Module) -> str:
     return content.hexdigest()[:12]
 
 
+@cache                                  # a notebook asks for the same twenty modules dozens of times
 def _meaning(source: str) -> str:
     tree = ast.parse(source)
     for node in ast.walk(tree):
