@@ -15,7 +15,7 @@ import resource
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -97,13 +97,18 @@ def sources(name: str) -> list[Path]:
     """The notebook and every module of `lib` it reaches through imports: a change in any of them asks for a new run."""
     path = NOTEBOOKS / f"{name}.ipynb"
     code = [re.sub(r"(?m)^\s*[%!].*$", "", cell.source) for cell in read(path).cells if cell.cell_type == "code"]
-    open_names, reached = set(imported("\n".join(code))), set()
+    return [path, *reached(imported("\n".join(code)))]
+
+
+def reached(names: Iterable[str]) -> list[Path]:
+    """Files of the named modules of `lib` and of all that they import, sorted."""
+    open_names, files = set(names), set()
     while open_names:
         file = module_file(open_names.pop())
-        if file and file not in reached:
-            reached.add(file)
+        if file and file not in files:
+            files.add(file)
             open_names |= imported(file.read_text())
-    return [path, *sorted(reached)]
+    return sorted(files)
 
 
 # Progress ------------------------------------------------------------------------------------------------------------
@@ -293,6 +298,7 @@ def headless_environment(threads: int) -> None:
     for library in ("OMP", "MKL", "OPENBLAS", "NUMBA"):
         os.environ[f"{library}_NUM_THREADS"] = str(threads)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"   # with any other, copies hold no figure
     os.environ["PYVISTA_OFF_SCREEN"] = "true"
     os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
 

@@ -187,4 +187,5 @@ def test_an_executed_notebook_holds_results_and_no_private_paths(name, smoke_run
     assert executed.exists(), "the notebook did not run: see the messages of the smoke run"
     outputs = [output for cell in notebooks.read(executed).cells for output in cell.get("outputs", [])]
     assert outputs and not [output for output in outputs if output.output_type == "error"]
+    assert [output for output in outputs if "image/png" in output.get("data", {})], "a copy without a figure"
     assert str(ROOT) not in executed.read_text()
