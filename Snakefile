@@ -1,8 +1,8 @@
 """The graph of the study: notebook x seed -> results.
 
-    00 (corpus, foundations) -> a paper's notebook, once per seed -> the same one over all seeds -> 06, 07 -> README
+    shared parts -> 00, and a paper's notebook once per seed -> the same one over all seeds -> 06, 07 -> README
 
-A run with one seed fills the cache, in parallel with its siblings, on one thread; the run over all seeds finds
+Shared parts (lib/prepare.py) are corpus, foundations and features that no seed changes. A run with one seed fills the cache, in parallel with its siblings, on one thread; the run over all seeds finds
 everything there and writes tables, figures and verdicts to results/<scale>/. Notebooks and the modules they import
 are the inputs, so that a change runs again exactly what it can affect. The outputs are stamps in cache/, because
 results/laptop is part of the repository: a fresh clone has results, yet has run nothing.
@@ -12,12 +12,12 @@ results/laptop is part of the repository: a fresh clone has results, yet has run
 import sys
 
 sys.path.insert(0, workflow.basedir)
-from lib import notebooks, paths
+from lib import notebooks, paths, prepare
 
 SCALE = config.get("scale", "laptop")
 SEEDS = config.get("seeds") or {"smoke": [0], "laptop": [0, 1, 2, 3], "paper": list(range(20))}[SCALE]
 STAMPS = paths.CACHE / "workflow" / SCALE
-FIRST, LAST = "00", "06"                # before the papers; from here on notebooks read results
+FIRST, LAST = "00", "06"                # shows corpus and foundations; from here on notebooks read results
 NAMES = notebooks.names()
 PAPERS = [name for name in NAMES if FIRST < name[:2] < LAST]
 RUN = f"{sys.executable} -m lib.notebooks {{wildcards.name}} --scale {SCALE} --threads {{params.cores}}"
@@ -27,6 +27,10 @@ def stamp(name):
     return str(STAMPS / f"{name}.done")
 
 
+def part_stamp(part):
+    return str(STAMPS / f"part.{part}.done")
+
+
 def published(name):
     return paths.results(SCALE) / "notebooks" / f"{name}.ipynb"
 
@@ -34,9 +38,8 @@ def published(name):
 def inputs(wildcards):
     """The notebook, the modules it imports, and the stamps of what must have run before it."""
     name = wildcards.name
-    before = [] if name[:2] == FIRST else [n for n in NAMES if n[:2] == FIRST]
-    before += [n for n in NAMES if n[:2] < name[:2]] if name[:2] >= LAST else []
-    return [*map(str, notebooks.sources(name)), *sorted(set(map(stamp, before)))]
+    before = [n for n in NAMES if n[:2] < name[:2]] if name[:2] >= LAST else []
+    return [*map(str, notebooks.sources(name)), *map(stamp, before), *map(part_stamp, prepare.PARTS)]
 
 
 def seeds_apart(name):
@@ -76,6 +79,25 @@ rule study:
         STAMPS / "readme.done" if SCALE == "laptop" else list(map(stamp, NAMES)),
 
 
+rule part:
+    wildcard_constraints:
+        part=r"(?!speech\b)[a-z]+",
+    input:
+        list(map(str, notebooks.reached({"lib.prepare"}))),
+        lambda wildcards: list(map(part_stamp, prepare.PARTS[wildcards.part].after)),
+    output:
+        touch(STAMPS / "part.{part}.done"),
+    threads: 1
+    shell:
+        f"{sys.executable} -m lib.prepare {{wildcards.part}} --scale {SCALE} >&2"
+
+
+use rule part as longest_part with:   # begins first, so that nothing waits for it alone
+    wildcard_constraints:
+        part="speech",
+    priority: 1
+
+
 rule one_seed:
     input:
         inputs,
@@ -95,10 +117,9 @@ rule notebook:
         seed_stamps,
     output:
         touch(STAMPS / "{name}.done"),
-    threads: lambda wildcards: 2 if wildcards.name[:2] == FIRST or times_something(wildcards.name) else 1
+    threads: lambda wildcards: 2 if times_something(wildcards.name) else 1
     params:
-        # the small networks of a paper run faster on one core than on two; the speech encoder of 00 does not
-        cores=lambda wildcards: 2 if wildcards.name[:2] == FIRST else 1,
+        cores=1,                       # the small networks run faster on one core than on two
         seeds=SEEDS,
         after=lambda wildcards, input: [seed_copy(wildcards.name, seed) for seed in seeds_apart(wildcards.name)],
     shell:

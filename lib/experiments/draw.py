@@ -32,7 +32,8 @@ class Draw:
     """The material of one seed. `table` has one row per clip: position, clip, factors, part.
 
     hidden[i] (2T, C) speech features, two per frame; motion[i] (T, K) coefficients, floor[i] (T, K) the same of the
-    part of the motion that a listener could know; `part` is train, val, seen (speaker known, sentence not) or unseen.
+    part of the motion that a listener could know, empty for training clips; `part` is train, val, seen (speaker known,
+    sentence not) or unseen.
     """
 
     scale: str
@@ -114,22 +115,26 @@ def frames_of(audio: np.ndarray, fps: int = FPS) -> int:
 
 def draw(scale: str, seed: int, emotions: tuple[str, ...], components: int, fps: int = FPS) -> Draw:
     """Everything that seed `seed` draws from the corpus of `scale`, restricted to `emotions`, at `fps`."""
-    made, split = corpus(scale), draw_split(CORPORA[scale], seed)
-    names = {"test": "unseen", "test_seen": "seen"}
-    table = made.table.rename(columns={"id": "clip"}).drop(columns="seed")
-    table = table.assign(position=table.index, part=[split.part(spec) for spec in made.specs])
-    table = table[table.emotion.isin(emotions) & (table.part != "unused")]
-    table = table.assign(part=table.part.replace(names)).reset_index(drop=True)
+    made, table = corpus(scale), split_table(scale, seed, emotions)
     path = _path(scale, seed, emotions, components, fps)
     stored = cached_arrays(path, lambda: _motion(scale, seed, table, components, fps))
     basis = MotionBasis(stored["directions"], float(stored["scale"]))
-    cuts = np.cumsum(stored["frames"])[:-1]
+    cuts, floor_cuts = (np.cumsum(stored[name])[:-1] for name in ("frames", "floors"))
     return Draw(
         scale, seed, table, tuple(made.specs[i] for i in table["position"]),
         _hidden(scale, table, stored["frames"], fps),
-        np.split(stored["motion"], cuts), np.split(stored["floor"], cuts), basis, _topology(), foundation(scale).name,
-        fps, digest(path.stem, weights_digest(foundation(scale).encoder)),
+        np.split(stored["motion"], cuts), np.split(stored["floor"], floor_cuts), basis, _topology(),
+        foundation(scale).name, fps, digest(path.stem, weights_digest(foundation(scale).encoder)),
     )
+
+
+def split_table(scale: str, seed: int, emotions: tuple[str, ...]) -> pd.DataFrame:
+    """One row per clip that a seed uses: clip, its factors, position in the corpus, and part as `Draw` has it."""
+    made, split = corpus(scale), draw_split(CORPORA[scale], seed)
+    table = made.table.rename(columns={"id": "clip"}).drop(columns="seed")
+    table = table.assign(position=table.index, part=[split.part(spec) for spec in made.specs])
+    table = table[table.emotion.isin(emotions) & (table.part != "unused")]
+    return table.assign(part=table.part.replace({"test": "unseen", "test_seen": "seen"})).reset_index(drop=True)
 
 
 def _topology() -> Topology:
@@ -151,11 +156,10 @@ def _motion(scale: str, seed: int, table: pd.DataFrame, components: int, fps: in
     for row in tqdm(table.itertuples(), total=len(table), desc=f"motion of seed {seed}", unit="clip", leave=False):
         clip, rest = corpus(scale)[row.position], template(row.actor)
         motion.append(basis.encode(clip.vertices(fps) - rest))
-        floor.append(basis.encode(clip.oracle_vertices(fps) - rest))
-    return {
-        "directions": basis.directions, "scale": np.float32(basis.scale), "frames": np.array([len(m) for m in motion]),
-        "motion": np.concatenate(motion), "floor": np.concatenate(floor),
-    }
+        floor.append(motion[-1][:0] if row.part == "train" else basis.encode(clip.oracle_vertices(fps) - rest))
+    counts = {name: np.array([len(x) for x in tracks]) for name, tracks in (("frames", motion), ("floors", floor))}
+    return {"directions": basis.directions, "scale": np.float32(basis.scale), **counts,
+            "motion": np.concatenate(motion), "floor": np.concatenate(floor)}
 
 
 def _fit_basis(scale: str, seed: int, table: pd.DataFrame, components: int, fps: int) -> MotionBasis:
@@ -164,16 +168,22 @@ def _fit_basis(scale: str, seed: int, table: pd.DataFrame, components: int, fps:
     each = max(1, BASIS_FRAMES // len(rows))
     frames = []
     for row in rows.itertuples():
-        vertices = corpus(scale)[row.position].vertices(fps) - template(row.actor)
-        frames.append(vertices[rng.choice(len(vertices), min(each, len(vertices)), replace=False)])
+        clip = corpus(scale)[row.position]
+        chosen = rng.choice(clip.frames(fps), min(each, clip.frames(fps)), replace=False)
+        frames.append(clip.vertices(fps, only=chosen) - template(row.actor))
     sample = np.concatenate(frames)
     return MotionBasis.fit(sample.reshape(len(sample), -1), components, seed)
 
 
 def _hidden(scale: str, table: pd.DataFrame, frames: np.ndarray, fps: int) -> list[np.ndarray]:
-    path = CACHE / "features" / f"{digest(corpus(scale).key, weights_digest(foundation(scale).encoder))}.npz"
-    stored = cached_arrays(path, lambda: _speech_features(scale))
+    stored = speech_features(scale)
     return [to_video_rate(stored[str(i)], t, fps) for i, t in zip(table["position"], frames, strict=True)]
+
+
+def speech_features(scale: str) -> dict[str, np.ndarray]:
+    """Features (Ta, C) at 50 Hz of every clip of the corpus of a scale, under its position; kept on disk."""
+    path = CACHE / "features" / f"{digest(corpus(scale).key, weights_digest(foundation(scale).encoder))}.npz"
+    return cached_arrays(path, lambda: _speech_features(scale))
 
 
 def _speech_features(scale: str) -> dict[str, np.ndarray]:

@@ -19,11 +19,11 @@ import pandas as pd
 from lib import labels
 from lib.data.clip import resample
 from lib.errors import InputError
-from lib.experiments.draw import CORPORA, corpus, template
+from lib.experiments.draw import corpus, split_table, template
 from lib.face import landmarks as ibug
 from lib.paths import CACHE
-from lib.puppet.spec import ClipSpec, draw_split
-from lib.study import cached_arrays, check_scale, code_digest, digest
+from lib.puppet.spec import ClipSpec
+from lib.study import cached_arrays, code_digest, digest
 
 FPS = 25                     # papers: 50 or 62.5 (CFD), 30 (Ventriloquist-Net); see the notebooks for what it changes
 CROP = 256                   # pixels, width and height
@@ -38,7 +38,6 @@ GROUPS: dict[str, np.ndarray] = {
     "upper": np.concatenate([ibug.GROUPS[name] for name in ("right_brow", "left_brow", "right_eye", "left_eye")]),
     "all": np.arange(ibug.COUNT),
 }
-PARTS = {"test": "unseen", "test_seen": "seen"}      # names of the split, names in tables
 GEOMETRY = ("lib.experiments.tracks", "lib.puppet.head", "lib.puppet.mesh", "lib.puppet.shapes",
             "lib.puppet.proportions", "lib.puppet.spec")
 
@@ -130,11 +129,7 @@ def tracks(scale: str, seed: int, emotions: tuple[str, ...] = labels.COMMON) -> 
 
     Raises InputError for an unknown scale or when no clip is left to learn from.
     """
-    made, split = corpus(check_scale(scale)), draw_split(CORPORA[scale], seed)
-    table = made.table.rename(columns={"id": "clip"}).drop(columns="seed")
-    table = table.assign(position=table.index, part=[split.part(spec) for spec in made.specs])
-    table = table[table.emotion.isin(emotions) & (table.part != "unused")]
-    table = table.assign(part=table.part.replace(PARTS)).reset_index(drop=True)
+    made, table = corpus(scale), split_table(scale, seed, emotions)
     if not len(table):
         raise InputError(f"emotions {emotions}: none is in the corpus of scale {scale!r}")
     faces = {kind: [_faces(scale)[kind][i] for i in table["position"]] for kind in ("landmarks", "posed", "floor")}

@@ -90,12 +90,13 @@ class PuppetClip:
         """Head pose (T, 3) at a rate, radians; `audible` leaves out the free sway."""
         return self._at(self.audible_pose if audible else self.pose, fps)
 
-    def vertices(self, fps: float = 25, pose: bool = False, *, audible: bool = False) -> np.ndarray:
-        """Vertices (T, V, 3) in mm of this actor's head, without head motion unless `pose`."""
+    def vertices(self, fps: float = 25, pose: bool = False, *, audible: bool = False,
+                 only: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """Vertices (T, V, 3) in mm of this actor's head, of frames `only`; without head motion unless `pose`."""
         from lib.puppet.head import head
 
-        moved = self.pose_at(fps, audible=audible) if pose else None
-        return head().vertices(self.rig_at(fps, audible=audible), actor(self.spec.actor).identity, moved)
+        moved = self.pose_at(fps, audible=audible)[only] if pose else None
+        return head().vertices(self.rig_at(fps, audible=audible)[only], actor(self.spec.actor).identity, moved)
 
     def oracle_vertices(self, fps: float = 25, pose: bool = False) -> np.ndarray:
         """The best prediction from speech and labels: the same clip without nuisance, (T, V, 3) in mm."""
