@@ -419,11 +419,14 @@ def cancellation_ratio(offsets, *, per_coordinate: bool = False) -> float:
     """VNet's "jitter ratio" of offsets from rest, |mean| / mean| |: 1 for a constant, 0 for zero-mean motion.
 
     Released code averages over time and coordinates before the absolute value (signs of x and y cancel);
-    `per_coordinate` averages over time only. Neither measures jitter: any oscillation lowers it. See `jerk`.
+    `per_coordinate` averages over time only. Neither measures jitter: any oscillation lowers it. See `jerk`. NaN where
+    nothing ever leaves rest.
     """
     offsets = _flat(offsets)
     if per_coordinate:
         moving = np.abs(offsets).mean(0) > 0
+        if not moving.any():
+            return float("nan")
         return float((np.abs(offsets.mean(0))[moving] / np.abs(offsets).mean(0)[moving]).mean())
     return _ratio(abs(offsets.mean()), np.abs(offsets).mean())
 
@@ -472,9 +475,10 @@ def evaluate(pred, truth, template, regions: Mapping[str, np.ndarray], mm_per_un
     scores = {name: value / mm_per_unit**2 for name, value in squared.items()}
     scores |= {f"{name}_mm": value for name, value in millimetres.items()}
     for name, region in (("lip", lips), ("upper", upper)):
-        scores[f"{name}_amplitude_ratio"] = amplitude_ratio(pred[:, region], truth[:, region])
-        scores[f"{name}_energy_ratio"] = energy_ratio(pred[:, region], truth[:, region]) if len(truth) > 1 else np.nan
-        scores[f"{name}_jerk_ratio"] = jerk_ratio(pred[:, region], truth[:, region]) if len(truth) > 3 else np.nan
+        moved = [np.ascontiguousarray(x[:, region]).reshape(len(x), -1) for x in (pred, truth)]     # copied once
+        scores[f"{name}_amplitude_ratio"] = amplitude_ratio(*moved)
+        scores[f"{name}_energy_ratio"] = energy_ratio(*moved) if len(truth) > 1 else np.nan
+        scores[f"{name}_jerk_ratio"] = jerk_ratio(*moved) if len(truth) > 3 else np.nan
     if landmarks is not None:
         points = region_indices(landmarks, truth.shape[1])
         scores |= evaluate_landmarks(pred[:, points], truth[:, points])

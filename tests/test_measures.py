@@ -5,10 +5,12 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
-from lib.experiments import measures
+from lib.experiments import eavanet_measures, ecm, ecm_measures, emoface_measures, measures
 from lib.experiments.draw import Draw
 from lib.face.basis import MotionBasis
+from lib.models import codetalker, emoface, faceformer
 
 LIPS, UPPER = slice(0, 3), slice(3, 6)                # coefficients of the two vertices: the basis is the identity
 
@@ -83,3 +85,62 @@ def test_a_transferred_probe_is_right_where_the_code_holds_the_factor_and_chance
     train, test = np.arange(80), np.arange(80, 120)
     assert measures.transfer(code, labels, train, test, noise, 0).value.max() > 0.9
     assert measures.transfer(noise, labels, train, test, code, 0).value.max() < 0.4
+
+
+STAGE1 = codetalker.VQConfig(motion_width=6, width=16, layers=2, heads=2, ffn=16, codes_per_frame=4, code_width=4,
+                             codebook=8)
+AUTOREGRESSIVE = {
+    "faceformer": lambda: faceformer.FaceFormer(
+        faceformer.Config(motion_width=6, width=16, subjects=7, audio_width=5, audio_per_frame=1)),
+    "codetalker": lambda: codetalker.CodeTalker(
+        codetalker.Config(stage1=STAGE1, width=16, subjects=7, audio_width=5, audio_per_frame=1, layers=2)),
+    **{f"emoface, past {past}": lambda past=past: emoface.EmoFace(
+        emoface.Config(outputs=6, audio_width=5, width=16, layers=2, heads=2, ffn=64, decoder="autoregressive",
+                       past=past)) for past in (None, 5)},
+}
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("family", AUTOREGRESSIVE)
+def test_clips_of_unlike_length_decoded_together_are_those_one_by_one(family, monkeypatch):
+    """Five clips in batches of three: the shortest is padded to more than twice its length."""
+    torch.manual_seed(0)
+    model = AUTOREGRESSIVE[family]().eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    hidden = [torch.randn(frames, 5).numpy() for frames in (23, 9, 40, 9, 17)]
+    told = np.eye(7, dtype=np.float32)[[0, 3, 3, 6, 1]]
+    apart = [model.decode(torch.from_numpy(x)[None], torch.from_numpy(row)[None], len(x))[0].numpy()
+             for x, row in zip(hidden, told, strict=True)]
+    way = (model.codes, model.autoencoder.decode) if family == "codetalker" else (model.decode,)
+    monkeypatch.setattr(measures, "TOGETHER", 3)
+    found = measures.together(hidden, told, *way, per_frame=1)
+    assert [len(x) for x in found] == [23, 9, 40, 9, 17]
+    assert all(np.allclose(a, b, rtol=1e-5, atol=1e-5) for a, b in zip(found, apart, strict=True))
+    if family == "codetalker":                                   # its stage 1 sees the padding of what is not cut first
+        leaked = measures.together(hidden, told, model.decode, per_frame=1)
+        assert not np.allclose(leaked[1], apart[1], atol=1e-2)
+
+
+@pytest.mark.parametrize("name", ["faceformer", "faceformer/label", "codetalker", "codetalker/label", "eavanet"])
+def test_rivals_of_eavanet_predict_all_test_clips_as_one(name):
+    data, trained = eavanet_measures.material("smoke", 0), eavanet_measures.train("smoke", 0, name, progress=False)
+    for clip in eavanet_measures.test_rows(data).index:
+        alone = trained.predict(data.hidden[clip], eavanet_measures.speaker_id(data, clip), data.table.emotion[clip])
+        assert np.allclose(eavanet_measures.predict(name, data, clip), alone, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["faceformer", "emoface/ar-decoder", "emoface/ar-decoder,past=5"])
+def test_autoregressive_controllers_of_all_test_clips_are_those_of_one(name):
+    trained = emoface_measures.train("smoke", 0, name, progress=False)
+    found = emoface_measures._frame_by_frame("smoke", 0, name)
+    assert {clip for clip, _ in found} == set(emoface_measures.test_rows(trained.data).index)
+    for (clip, label), rig in found.items():
+        assert np.allclose(rig, trained.curves(trained.data.hidden[clip], label), rtol=1e-5, atol=1e-5)
+
+
+def test_faceformer_animates_all_tested_clips_as_one():
+    made, trained = ecm.material("smoke", 0), ecm.train("smoke", 0, "faceformer", progress=False)
+    for clip in ecm_measures.tested(made.data).index:
+        alone = trained.animate(trained.hears(clip), clip)
+        assert np.allclose(ecm_measures.predict("faceformer", made, clip), alone, rtol=1e-5, atol=1e-5)

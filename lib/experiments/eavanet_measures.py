@@ -4,6 +4,7 @@ All tables are functions of (scale, seed), cached by name; they never touch trai
 so. What any paper measures is in lib/experiments/measures.py; here is what concerns EavaNet, its rivals and ablations.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -16,7 +17,7 @@ from lib.experiments.eavanet import CODE, EMOTIONS, SIZES, SYSTEMS, Trained, con
 from lib.experiments.measures import Controls, target
 from lib.metrics import vertex_error
 from lib.models.eavanet import EavaNet
-from lib.probes import silhouettes, swap_skill
+from lib.probes import swap_skill
 from lib.study import cached_table, code_digest, run_folder
 from lib.training import seed_everything
 
@@ -60,7 +61,28 @@ def predict(name: str, data: Draw, clip: int) -> np.ndarray:
     """Coefficients (T, K) that a system or control gives for a test clip and its own emotion label."""
     if name.startswith("control/"):
         return controls(data).predict(name, clip)
-    return _drive(train(data.scale, data.seed, name), data.hidden[clip], clip)
+    return _predictions(name, data)[clip]
+
+
+@lru_cache(maxsize=8)
+def _predictions(name: str, data: Draw) -> dict[int, np.ndarray]:
+    """Coefficients (T, K) that a system gives for every test clip."""
+    clips = test_rows(data).index
+    found = drive_all(train(data.scale, data.seed, name), [data.hidden[clip] for clip in clips], clips)
+    return dict(zip(clips, found, strict=True))
+
+
+def drive_all(trained: Trained, hidden: Sequence[np.ndarray], clips: Sequence[int]) -> list[np.ndarray]:
+    """Coefficients (T, K) that a system gives for features (2T, C) and the emotion labels of as many clips.
+
+    Rivals are autoregressive and take several clips at a time.
+    """
+    if trained.system.family == "eavanet":
+        return [_drive(trained, heard, clip) for heard, clip in zip(hidden, clips, strict=True)]
+    model, data = trained.model, trained.data
+    told = [trained.course.condition(speaker_id(data, i), EMOTIONS.index(data.table.emotion[i])) for i in clips]
+    way = (model.codes, model.autoencoder.decode) if trained.system.family == "codetalker" else (model.decode,)
+    return measures.together(hidden, np.stack(told), *way)
 
 
 def _drive(trained: Trained, hidden: np.ndarray, clip: int) -> np.ndarray:
@@ -306,13 +328,6 @@ def token_distances(scale: str, seed: int, name: str = "eavanet") -> pd.DataFram
     return pd.DataFrame([{"seed": seed, "within": distance[same & others].mean(), "between": distance[~same].mean()}])
 
 
-def style_silhouettes(scale: str, seed: int, name: str = "eavanet") -> dict[str, float]:
-    """Silhouette of the style embeddings of unseen clips, grouped by emotion and by speaker."""
-    table, style, _ = styles(scale, seed, name)
-    unseen = (table.part == "unseen").to_numpy()
-    return silhouettes(style[unseen], {"emotion": table.emotion[unseen], "speaker": table.actor[unseen]})
-
-
 # Prosody apart from expression ----------------------------------------------------------------------------------------
 
 
@@ -330,27 +345,32 @@ def _prosody(scale: str, seed: int, names: tuple[str, ...]) -> pd.DataFrame:
 
     data, out = material(scale, seed), []
     rows = data.rows("unseen")
-    for clip in rows[rows.emotion != "neutral"].index:
-        for voice in ("neutral", _contradiction(rows.emotion[clip])):
-            spoken = counterfactual(data.specs[clip], voice_only=True, emotion=voice,
-                                    intensity=0.0 if voice == "neutral" else 1.0)
-            hidden = to_video_rate(foundation(scale).features(spoken.audio), frames_of(spoken.audio))
-            truth = spoken.oracle_vertices(data.fps)[:, measures.cut(data).points]
-            out += [_conveyed(data, name, clip, voice, hidden[: 2 * len(truth)], truth) for name in names]
+    asked = [(clip, voice) for clip in rows[rows.emotion != "neutral"].index
+             for voice in ("neutral", _contradiction(rows.emotion[clip]))]
+    spoken = [counterfactual(data.specs[clip], voice_only=True, emotion=voice,
+                             intensity=0.0 if voice == "neutral" else 1.0) for clip, voice in asked]
+    hidden = [to_video_rate(foundation(scale).features(said.audio), frames_of(said.audio))[: 2 * said.frames(data.fps)]
+              for said in spoken]
+    faces = {name: _said(data, name, hidden, [clip for clip, _ in asked]) for name in names}
+    for n, (clip, voice) in enumerate(asked):
+        truth = spoken[n].oracle_vertices(data.fps)[:, measures.cut(data).points]
+        out += [_conveyed(data, name, clip, voice, faces[name][n], truth) for name in names]
     return pd.DataFrame(out)
+
+
+def _said(data: Draw, name: str, hidden: list[np.ndarray], clips: list[int]) -> list[np.ndarray]:
+    """Coefficients (T, K) of a system or of the face at rest for features (2T, C) and the clips they belong to."""
+    if name == "control/static-template":
+        return [np.zeros((len(heard) // 2, len(data.basis.directions)), np.float32) for heard in hidden]
+    return drive_all(train(data.scale, data.seed, name), hidden, clips)
 
 
 def _contradiction(emotion: str) -> str:
     return {"happy": "sad", "sad": "happy", "angry": "sad"}[emotion]
 
 
-def _conveyed(data: Draw, name: str, clip: int, voice: str, hidden: np.ndarray, truth: np.ndarray) -> dict:
+def _conveyed(data: Draw, name: str, clip: int, voice: str, coefficients: np.ndarray, truth: np.ndarray) -> dict:
     row = data.table.loc[clip]
-    if name == "control/static-template":
-        coefficients = np.zeros((len(truth), len(data.basis.directions)), np.float32)
-    else:
-        trained = train(data.scale, data.seed, name)
-        coefficients = trained.predict(hidden, speaker_id(data, clip), row.emotion)
     shown, upper = measures.cut(data).vertices(clip, coefficients), measures.cut(data).regions["upper_face"]
     return {"seed": data.seed, "system": name, "voice": "neutral" if voice == "neutral" else "contradicting",
             "clip": row["clip"], "speaker": row.actor, "emotion": row.emotion,
@@ -391,7 +411,7 @@ def _felt(data: Draw, name: str, clip: int) -> dict:
 
 TIMED = {  # rounds, and seconds of audio of each family; published sizes but for smoke
     "smoke": (2, {"faceformer": (0.5, 1.0, 2.0), "eavanet": (0.5, 1.0, 2.0), "codetalker": (0.5, 1.0)}),
-    "laptop": (3, {"faceformer": (1.0, 2.0, 4.0, 8.0), "eavanet": (1.0, 2.0, 4.0, 8.0), "codetalker": (4.0,)}),
+    "laptop": (3, {"faceformer": (2.0, 4.0, 8.0), "eavanet": (2.0, 4.0, 8.0), "codetalker": (2.0,)}),
     "paper": (12, dict.fromkeys(("faceformer", "eavanet", "codetalker"), (1.0, 2.0, 4.0, 8.0, 16.0))),
 }
 

@@ -124,8 +124,26 @@ def curves(scale: str, seed: int, name: str, clip: int) -> np.ndarray:
         return data.motion[clip]
     if name.startswith("control/"):
         return np.asarray(controls(data).predict(name, clip), np.float32)
+    return _labelled_curves(scale, seed, name, clip, data.table.emotion[clip])
+
+
+def _labelled_curves(scale: str, seed: int, name: str, clip: int, label: str) -> np.ndarray:
+    """Controllers (T, 174) of a trained system that is given a label for a test clip."""
     trained = train(scale, seed, name)
-    return trained.curves(trained.data.hidden[clip], data.table.emotion[clip])
+    if trained.system.family == "faceformer" or trained.system.decoder == "autoregressive":
+        return _frame_by_frame(scale, seed, name)[clip, label]
+    return trained.curves(trained.data.hidden[clip], label)
+
+
+@lru_cache(maxsize=8)
+def _frame_by_frame(scale: str, seed: int, name: str) -> dict[tuple[int, str], np.ndarray]:
+    """Controllers (T, 174) of an autoregressive system for all test clips and the labels that tables ask for."""
+    data, trained = rigged(scale, seed), train(scale, seed, name)
+    asked = [(int(clip), label) for clip in test_rows(data).index
+             for label in (_requests(data, clip) if name in LABELLED else [data.table.emotion[clip]])]
+    told = np.eye(len(EMOTIONS), dtype=np.float32)[[EMOTIONS.index(label) for _, label in asked]]
+    hidden = [trained.data.hidden[clip][::2] for clip, _ in asked]
+    return dict(zip(asked, measures.together(hidden, told, trained.model.decode, per_frame=1), strict=True))
 
 
 @lru_cache(maxsize=4)
@@ -356,8 +374,7 @@ def _obeyed(scale: str, seed: int, name: str, clip: int, requested: str, exact: 
 @lru_cache(maxsize=4096)
 def _labelled(scale: str, seed: int, name: str, clip: int, label: str) -> np.ndarray:
     """Coefficients (T', K) of a system that is given a label for a clip."""
-    trained = train(scale, seed, name)
-    return vertices(scale, seed, clip, trained.curves(trained.data.hidden[clip], label))[1]
+    return vertices(scale, seed, clip, _labelled_curves(scale, seed, name, clip, label))[1]
 
 
 def _size(data: Draw, motion: np.ndarray) -> float:

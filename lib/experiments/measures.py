@@ -21,6 +21,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from lib.experiments.draw import Draw, corpus
 from lib.face.basis import MotionBasis
@@ -31,6 +34,7 @@ from lib.study import cached_table, code_digest, run_folder
 NEUTRAL = "neutral"
 LANDMARKS = 68
 SYNC_REACH_S = 0.3               # shifts that the sync margin compares with no shift
+TOGETHER = 16                    # clips that are decoded frame by frame at the same time
 LEVELS = (0.0, 0.15, 0.3, 0.5, 0.7, 1.0)         # true intensities at which the error of a step is measured
 CODE = ("lib.experiments.measures", "lib.metrics", "lib.probes", "lib.models.judges", "lib.foundations",
         "lib.puppet.recast")
@@ -49,6 +53,28 @@ def test_rows(data: Draw, known: Sequence[int]) -> pd.DataFrame:
     """Test clips: unseen speakers with unseen sentences, and the `known` speakers with unseen sentences (seen)."""
     rows = data.rows("seen", "unseen")
     return rows[(rows.part == "unseen") | rows.actor.isin(known)]
+
+
+# Frame by frame -------------------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def together(hidden: Sequence[np.ndarray], given: np.ndarray, decode: Callable[[Tensor, Tensor, int], Tensor],
+             finish: Callable[[Tensor], Tensor] = lambda motion: motion, *, per_frame: int = 2) -> list[np.ndarray]:
+    """Motion (T, K) of many clips from features (per_frame T, C) and what is told about them (N, S).
+
+    A step of an autoregressive decoder costs about as much for `TOGETHER` clips as for one, so clips of similar length
+    are padded with zeros and decoded at once. That changes none of them as long as `decode` (features (B, S, C), told
+    (B, S), frames) sees no later frame; what does see the whole clip has to be in `finish`, which gets each clip cut to
+    its length, (1, T, K).
+    """
+    found, order = {}, np.argsort([len(x) for x in hidden], kind="stable")
+    for rows in np.array_split(order, -(-len(order) // TOGETHER)):
+        heard = pad_sequence([torch.from_numpy(hidden[i]) for i in rows], batch_first=True)
+        decoded = decode(heard, torch.from_numpy(given[rows]), heard.shape[1] // per_frame)
+        found |= {i: finish(one[None, : len(hidden[i]) // per_frame])[0].numpy()
+                  for i, one in zip(rows, decoded, strict=True)}
+    return [found[i] for i in range(len(hidden))]
 
 
 # Trivial rivals -------------------------------------------------------------------------------------------------------

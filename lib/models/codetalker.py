@@ -367,6 +367,10 @@ class CodeTalker(parts.SpeechDecoder):
 
     def decode(self, hidden: Tensor, style: Tensor, frames: int) -> Tensor:
         """Motion offsets (B, T, D) from features (B, >= kT, C), each frame fed by the one before."""
+        return self.autoencoder.decode(self.codes(hidden, style, frames))
+
+    def codes(self, hidden: Tensor, style: Tensor, frames: int) -> Tensor:
+        """Codes (B, T, H*C) of `decode`; no code depends on a later frame, although the motion does."""
         self.check(hidden, style)
         decoder, style = self.cached(hidden, frames), self.style_of(style)
         growing, codes = GrowingDecoder(self.autoencoder.decoder), []
@@ -377,7 +381,7 @@ class CodeTalker(parts.SpeechDecoder):
             codes.append(self.quantise(features[:, None])[:, 0])
             if len(codes) < frames:
                 token = F.linear(growing.append(codes[-1]), weight, bias) + style
-        return self.autoencoder.decode(torch.stack(codes, 1))
+        return torch.stack(codes, 1)
 
     def teacher_forced_features(self, hidden: Tensor, style: Tensor, motion: Tensor) -> Tensor:
         """Continuous features (B, T, H*C) where each frame is fed by the true offsets `motion` (B, T, D) before it."""
