@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lib import environment, readme, workflow
+from lib import environment, prepare, readme, workflow
 from lib.errors import InputError, StudyError
 from lib.paths import ROOT, write_aside
 
@@ -176,6 +176,18 @@ def test_what_stands_behind_two_dashes_goes_to_snakemake_unchanged(monkeypatch):
     workflow.main(["laptop", "--cores", "1", "--", "--profile", "profiles/slurm"])
     workflow.main(["smoke"])
     assert seen == [("laptop", None, 1, ["--profile", "profiles/slurm"]), ("smoke", None, 2, [])]
+
+
+def test_shared_parts_wait_only_for_parts_that_exist_and_for_none_that_waits_for_them():
+    made = set()
+    while ready := {name for name, part in prepare.PARTS.items() if name not in made and made.issuperset(part.after)}:
+        made |= ready
+    assert made == set(prepare.PARTS)
+
+
+def test_an_unknown_shared_part_is_refused_with_the_names_there_are():
+    with pytest.raises(InputError, match="speach.*speech"):
+        prepare.prepare("speach", "smoke")
 
 
 def test_a_file_written_aside_appears_whole_or_not_at_all(tmp_path):
