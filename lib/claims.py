@@ -328,7 +328,7 @@ def decide_difference(e: Interval, p_holm: float, delta: float, printed: float |
         return Decision(NOT, "equivalent: the 90 % interval lies inside delta")
     if half:
         return Decision(NOT, "half the printed size is excluded")
-    return Decision(OPEN, "neither a difference nor equivalence is certain; " + reach(e))
+    return Decision(OPEN, "neither a difference nor equivalence is certain; " + reach(e) + _apart(e, p_holm))
 
 
 def _present(eq: bool, half: bool, negligible: bool, size_known: bool) -> Decision:
@@ -365,7 +365,9 @@ def decide_monotone(e: Interval, p_holm: float, delta: float, steps: Sequence[fl
         return Decision(WEAKER, f"rises overall, but {why}")
     if s < 0 and not eq:
         return Decision(REVERSED, "falls")
-    return Decision(NOT, "flat within delta") if eq else Decision(OPEN, "the slope is not certain; " + reach(e))
+    if eq:
+        return Decision(NOT, "flat within delta")
+    return Decision(OPEN, "the slope is not certain; " + reach(e) + _apart(e, p_holm))
 
 
 def decide_threshold(e: Interval, threshold: float) -> Decision:
@@ -402,6 +404,14 @@ def reach(e: Interval) -> str:
     unit = "votes" if e.method.startswith("binomial") else "seeds"
     more = f"about {needed}" if needed < 10_000 else "more than 10,000"
     return f"{e.n_seeds} {unit} show effects from {smallest:.3g}, this size needs {more}"
+
+
+def _apart(e: Interval, p_holm: float) -> str:
+    """Why an interval that excludes 0 shows no sign all the same; "" where it includes 0."""
+    if e.low <= 0 <= e.high:
+        return ""
+    why = "the seeds differ in sign" if p_holm <= 0.05 else f"p after Holm is {p_holm:.2g}"
+    return f"; the interval excludes 0 but {why}"
 
 
 def _spread(e: Interval) -> float:
@@ -442,7 +452,7 @@ def judge_column(claim: Claim, evidence: Evidence, *, interval: Interval | None 
                          note=evidence.note)
     if kind == "checks":
         decision = decide_checks(evidence.checks) if not evidence.missing else Decision(OPEN, evidence.missing)
-        return replace(base, verdict=decision.verdict, reason=decision.reason, n_seeds=1)
+        return replace(base, verdict=decision.verdict, reason=decision.reason, n_seeds=0 if evidence.missing else 1)
     interval = interval or evidence_interval(claim, evidence, draws=draws, seed=seed)
     base = _with_numbers(base, claim, evidence, interval, p_holm)
     closed = gate(evidence, base.n_seeds, delta)
@@ -470,7 +480,7 @@ def gate(evidence: Evidence, n_seeds: int, delta: float) -> str:
         return f"the oracle floor {evidence.floor:.3g} is above delta {delta:g}"
     if evidence.skill_interval is not None and not evidence.skill_interval[0] > 0:
         low, high = evidence.skill_interval
-        return f"the task was not learned: the skill interval [{low:.2f}, {high:.2f}] includes 0"
+        return f"the task was not learned: the skill interval [{low:.2f}, {high:.2f}] does not lie above 0"
     return ""
 
 

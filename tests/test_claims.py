@@ -65,6 +65,21 @@ def test_an_open_column_says_what_the_seeds_could_show():
     assert "12 seeds show effects from" in reason and "needs about" in reason
 
 
+def test_an_interval_without_0_that_shows_no_sign_says_why():
+    tested = c.decide_difference(span(.10, .20), 0.06, 0.02)
+    assert "the interval excludes 0 but p after Holm is 0.06" in tested.reason
+    mixed = span(.10, .20, n=3, agree=False, method="Student t on seed means")
+    assert "excludes 0 but the seeds differ in sign" in c.decide_monotone(mixed, 0.01, 0.02, (.1, .2), 1.0).reason
+    assert "excludes 0" not in c.decide_difference(span(-.05, .10), 0.5, 0.02).reason
+
+
+def test_checks_that_were_never_run_rest_on_no_seed():
+    missing = c.judge_column(LVE, c.Evidence("lve", kind="checks", missing="the network"))
+    assert (missing.verdict, missing.reason, missing.n_seeds) == (c.OPEN, "the network", 0)
+    run = c.judge_column(LVE, c.Evidence("lve", kind="checks", checks=(c.Check("count", True),)))
+    assert (run.verdict, run.n_seeds) == (c.REPRODUCED, 1)
+
+
 def test_a_student_interval_needs_seeds_of_one_sign():
     mixed = span(.1, .2, n=3, agree=False, method="Student t on seed means")
     assert c.sign(mixed, 0.01) == 0

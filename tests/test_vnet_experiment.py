@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -35,8 +36,19 @@ def test_sound_windows_line_up_with_frames_and_are_zero_beyond_the_end():
     assert windows[1, 0, 3 * 20 + 2 :].abs().max() == 0
 
 
-def test_windows_of_a_course_are_standardised_offsets_from_the_mean_face(made):
-    batch = next(vnet.generator_course(made, SYSTEMS["vnet"], SIZES[SCALE]).batches(np.random.default_rng(0)))
+def test_windows_of_a_course_are_offsets_from_the_own_neutral_face(made):
+    batch = vnet.generator_course(made, SYSTEMS["vnet"], SIZES[SCALE]).windows(np.array([0]), np.random.default_rng(0))
+    clip = int(vnet.training_clips(made.data, "all")[0])
+    faces = vnet.on_face(batch.offsets[0].numpy(), made.data.template(clip))
+    apart = [np.abs(faces - made.data.landmarks[clip][s : s + FRAMES]).max()
+             for s in range(len(made.data.landmarks[clip]) - FRAMES + 1)]
+    assert min(apart) < 1e-3
+
+
+def test_published_windows_are_standardised_offsets_from_the_mean_face(made):
+    made = vnet.material(SCALE, SEED, "published")
+    batch = next(vnet.generator_course(made, SYSTEMS["vnet/published-offsets"], SIZES[SCALE]).batches(
+        np.random.default_rng(0)))
     faces = batch.offsets + made.mean_face
     assert torch.allclose(faces.mean((1, 2)), torch.zeros(len(faces), 2), atol=1e-5)
     assert torch.allclose(faces.std((1, 2), correction=0), torch.ones(len(faces), 2), atol=1e-4)
@@ -158,10 +170,34 @@ def test_gain_one_changes_nothing_and_gain_zero_forgets_the_voice(made):
 
 def test_the_truth_scores_as_the_truth(made):
     clip = int(made.data.rows("unseen").index[0])
-    found = vnet_measures.score(made.data, clip, made.data.posed[clip])
+    found = vnet_measures.score(made.data, clip, made.data.landmarks[clip])
     assert found["energy"] == pytest.approx(1) and found["jerk"] == pytest.approx(1)
-    assert found["head_energy"] == pytest.approx(1) and found["sync_px"] > 0
+    assert found["head_energy"] < 0.1 and found["sync_px"] > 0 and found["lips_px"] < 0.1
+
+
+def test_a_moving_head_is_compared_with_a_moving_head(made):
+    clip = int(made.data.rows("unseen").index[0])
+    found = vnet_measures.score(made.data, clip, made.data.posed[clip], moves=True)
+    assert [found[name] for name in ("energy", "jerk", "head_energy", "upper_energy")] == pytest.approx([1] * 4)
     assert found["lips_px"] < 1.5                                  # what registration of posed landmarks leaves
+    assert vnet_measures.moves("vnet/published-offsets,no-discriminator") and not vnet_measures.moves("vnet")
+
+
+def test_a_window_too_short_to_judge_has_no_row(made, monkeypatch):
+    clip = int(made.data.rows("unseen").index[0])
+    rows = vnet_measures._windows(SCALE, SEED, "control/truth", clip)
+    left = [len(made.data.landmarks[clip]) - s for s in models.window_starts(len(made.data.landmarks[clip]))]
+    assert len(rows) == sum(n >= vnet_measures.LEAST_FRAMES for n in left)
+    monkeypatch.setattr(vnet_measures, "LEAST_FRAMES", FRAMES)
+    assert len(vnet_measures._windows(SCALE, SEED, "control/truth", clip)) == sum(n >= FRAMES for n in left)
+
+
+def test_a_face_that_turns_from_one_emotion_to_another_is_tracked_at_any_size(made):
+    rng, still = np.random.default_rng(0), np.zeros((100, 68, 2))
+    axes = [rng.normal(size=(len(vnet_measures.GROUPS["upper"]), 2)) * size for size in (1.0, 5.0)]
+    course = np.repeat([1.0, -1.0], 50)
+    still[:50, vnet_measures.GROUPS["upper"]], still[50:, vnet_measures.GROUPS["upper"]] = axes
+    assert vnet_measures._course_correlation(still, np.zeros((68, 2)), axes, course) == pytest.approx(1)
 
 
 def test_blinks_are_counted(made):
@@ -186,6 +222,30 @@ def test_masks_are_exact_in_the_trained_networks():
     assert reach.speech_to_upper["vnet@paper"] == 0 and reach.speech_to_upper["vnet@code"] > 0
     assert reach.mouthloss_in_emotion_branch["vnet@paper"] == 0
     assert reach.mouthloss_in_emotion_branch["vnet@paper, mouth loss on the sum"] > 0
+    assert reach.emotion_to_upper["vnet@paper"] > reach.emotion_to_mouth["vnet@paper"] > 0
+    assert reach.emotionloss_in_lingual_branch["vnet@paper"] > 0   # the critic sees the lips too
+
+
+def test_gradients_per_point_are_those_of_single_points():
+    source = torch.randn(3, requires_grad=True)
+    weights = torch.tensor([[3.0, 0.0, 4.0], [0.0, 12.0, 0.0]])     # two points, gradients of length 5 and 12
+    points = (weights @ source)[None, None, :, None]
+    assert vnet_measures._per_point(points, source) == pytest.approx((13**2 / 2) ** 0.5)
+
+
+def test_the_last_frame_is_out_of_reach_of_a_convolution_and_not_of_a_recurrence():
+    found = vnet_measures.time_gradients(SCALE, SEED).set_index("system").first_over_last
+    assert found["vnet"] == 0 < found["vnet/rnn"]
+
+
+def test_a_real_clip_counts_once_however_many_seeds_drew_it():
+    from lib.experiments.vnet_real import real_table
+
+    columns = ("face_px", "lips_px", "opening_px", "sync_px", "energy")
+    scores = pd.DataFrame([{"system": "vnet", "seed": s, "clip": c, **dict.fromkeys(columns, v)}
+                           for s, c, v in ((0, "a", 1.0), (1, "a", 3.0), (0, "b", 6.0))])
+    row = real_table(scores).iloc[0]
+    assert row.face_px == 4 and row.clips == 2 and row["seeds per clip"] == "1 to 2"
 
 
 def test_classes_keep_the_order_of_the_released_labels():

@@ -8,12 +8,14 @@ Departures from the paper at every scale: 25 frames per second, so that a window
 the puppet instead of a detector's; sound at 16 kHz. At smoke and laptop scale also narrower layers, fewer steps and
 faster rates. The `paper` scale has the published widths, weights, rates and epochs on the laptop corpus.
 
-What is learned are `posed` landmarks: head motion stays in the window as landmark offset, as in the paper. What is
-shown and measured are offsets on the neutral face of the clip's own speaker,
+What is learned are offsets of landmarks, and from what they are taken decides whether anything is learned. As published
+they are from the mean face of the training speakers, and the motion of the head stays in the window; the energy loss
+then asks for faces as far from the mean as those of other people are, in a direction that nothing names. The study's
+systems therefore learn offsets from the speaker's own neutral face, head held still (`offsets`, a departure at every
+scale); `vnet/published-offsets` and `vnet/mean-face` are the published form and half of it. All are shown and measured
+on the neutral face n of the clip's own speaker, in pixels,
 
-    landmarks = mean(n) + std(n) (standardised(n) + offsets),    n the neutral landmarks in pixels,
-
-since the generator knows no face and its offsets are from the mean face of the training speakers.
+    landmarks = n + std(n) offsets.
 
 Names: `vnet/x` is another training of the paper's reading, `vnet@code` the released reading (one branch, other losses),
 `control/x` a trivial rival.
@@ -97,8 +99,8 @@ def reduced(divisor: int, **widths) -> Config:
 SIZES = {
     "smoke": Size(reduced(32), batch=4, pretraining_epochs=4, speech_rate=5.0, face_rate=50.0, steps=4, rate=30.0,
                   annealed=True),
-    "laptop": Size(reduced(8, speech=(4, 4, 8, 16), residual=(4, 8, 16, 32)), batch=16, pretraining_epochs=30,
-                   speech_rate=5.0, face_rate=50.0, steps=160, rate=30.0, annealed=True),
+    "laptop": Size(reduced(8, speech=(4, 4, 8, 16), residual=(4, 8, 16, 32)), batch=16, pretraining_epochs=24,
+                   speech_rate=5.0, face_rate=50.0, steps=200, rate=30.0, annealed=True),
     "paper": Size(),
 }
 
@@ -115,6 +117,9 @@ class System:
     pretrained  False: everything is trained at once from scratch, gradients going everywhere
     emotional   "content": no emotion networks, see `vnet.Generator`
     target      "offsets", "landmarks", or "landmarks from mean": with the output bias set to the mean face
+    offsets     "own": from the speaker's neutral face, head still; "mean": from the mean face of the training speakers,
+                head still; "published": the same with the motion of the head in them. The last two in standardised
+                windows, which a target of landmarks needs
     """
 
     profile: Profile = PAPER
@@ -125,6 +130,7 @@ class System:
     emotional: str = "quality"
     target: str = "offsets"
     kind: str = "convolutional"
+    offsets: str = "own"
 
 
 def without(profile: Profile, *terms: str) -> Profile:
@@ -139,8 +145,11 @@ SYSTEMS = {
     "vnet@code/no-emotion": System(without(REPO, "emotion"), emotional="content"),
     "vnet/no-energy": System(without(PAPER, "energy")),
     "vnet/no-pretrain": System(pretrained=False),
-    "vnet/absolute-target": System(target="landmarks"),
-    "vnet/absolute-target-bias": System(target="landmarks from mean"),
+    "vnet/published-offsets": System(offsets="published"),
+    "vnet/published-offsets,no-discriminator": System(without(PAPER, "adversarial"), offsets="published"),
+    "vnet/mean-face": System(offsets="mean"),
+    "vnet/absolute-target": System(target="landmarks", offsets="mean"),
+    "vnet/absolute-target-bias": System(target="landmarks from mean", offsets="mean"),
     "vnet/mouth-on-sum": System(replace(PAPER, mouth_on="sum")),
     "vnet/l2-mouth": System(replace(PAPER, mouth_norm="l2")),
     "vnet/no-discriminator": System(without(PAPER, "adversarial")),
@@ -155,6 +164,12 @@ SYSTEMS = {
     "vnet/argmax-agreement": System(replace(PAPER, emotion_loss="argmax"), agreement="argmax"),
 }
 RIVALS = ("makeittalk", "pcavs")
+THOROUGH = ("vnet/mouth-on-sum", "vnet/no-masks", "vnet/random-labels-60")       # no claim rests on them: `paper` alone
+
+
+def systems_at(scale: str) -> tuple[str, ...]:
+    """Names of the systems that are trained at a scale."""
+    return tuple(name for name in SYSTEMS if scale == "paper" or name not in THOROUGH)
 
 
 # Material -------------------------------------------------------------------------------------------------------------
@@ -166,15 +181,34 @@ class Material:
 
     mel, mfcc   per clip (3 T + 2, bins), z-scored with the training clips; row 3 t + 1 is at the time of frame t
     mel_bins    bands of `mel`; the 80 of the paper are averaged at reduced scales
-    mean_face   k-bar (68, 2): mean of the standardised windows of the training clips
+    offsets     from what they are taken, see `System`
     """
 
     data: Tracks
     mel: list[np.ndarray]
     mfcc: list[np.ndarray]
-    mean_face: Tensor
     norms: dict[str, tuple[np.ndarray, np.ndarray]]
     mel_bins: int
+    offsets: str = "own"
+
+    @property
+    def faces(self) -> list[np.ndarray]:
+        """Landmarks (T, 68, 2) in pixels that are learned, per clip."""
+        return self.data.posed if self.offsets == "published" else self.data.landmarks
+
+    @cached_property
+    def mean_face(self) -> Tensor:
+        """k-bar (68, 2): mean over the standardised windows of all training clips (Sec. 2.2)."""
+        clips = [cut(torch.from_numpy(self.faces[i]), vnet.window_starts(len(self.faces[i])))
+                 for i in self.data.rows("train").index]
+        return standardised(torch.cat(clips)).mean((0, 1))
+
+    def windows(self, clip: int, starts: list[int]) -> Tensor:
+        """True offsets (N, 30, 68, 2) of windows of a clip, in standard deviations of a face."""
+        faces = cut(torch.from_numpy(self.faces[clip]), starts)
+        if self.offsets != "own":
+            return standardised(faces) - self.mean_face
+        return torch.from_numpy(off_face(faces.numpy(), self.data.template(clip)).astype(np.float32))
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -189,10 +223,12 @@ class Material:
 
 
 @lru_cache(maxsize=8)
-def material(scale: str, seed: int) -> Material:
+def material(scale: str, seed: int, offsets: str = "own") -> Material:
     """The draw of a seed for the eight emotions of the paper, with its own sound features."""
+    if offsets != "own":
+        return replace(material(scale, seed), offsets=offsets)
     data = tracks(scale, seed, EMOTIONS)
-    stored = _features(scale)
+    stored = sound_features(scale)
     train = data.rows("train").position
     norms, rows = {}, {}
     for name in ("mel", "mfcc"):
@@ -201,19 +237,12 @@ def material(scale: str, seed: int) -> Material:
         rows[name] = [((stored[f"{name}{i}"] - norms[name][0]) / norms[name][1]).astype(np.float32)
                       for i in data.table["position"]]
     bins = SIZES[scale].config.mel_bins
-    return Material(data, [pooled(x, bins) for x in rows["mel"]], rows["mfcc"], mean_face(data), norms, bins)
+    return Material(data, [pooled(x, bins) for x in rows["mel"]], rows["mfcc"], norms, bins)
 
 
 def pooled(mel: np.ndarray, bins: int) -> np.ndarray:
     """Mel rows (A, 80) as (A, bins): means of neighbouring bands, for encoders narrower than the published ones."""
     return mel.reshape(len(mel), bins, -1).mean(-1)
-
-
-def mean_face(data: Tracks) -> Tensor:
-    """k-bar (68, 2): mean over the standardised windows of all training clips (Sec. 2.2)."""
-    clips = [cut(torch.from_numpy(data.posed[i]), vnet.window_starts(len(data.posed[i])))
-             for i in data.rows("train").index]
-    return standardised(torch.cat(clips)).mean((0, 1))
 
 
 def cut(track: Tensor, starts: list[int]) -> Tensor:
@@ -238,7 +267,8 @@ def features(audio: np.ndarray) -> dict[str, np.ndarray]:
                                window_s=WINDOW_S)[:count]}
 
 
-def _features(scale: str) -> dict[str, np.ndarray]:
+def sound_features(scale: str) -> dict[str, np.ndarray]:
+    """`features` of every clip of the corpus of a scale, under "mel0", "mfcc0" and so on; kept on disk."""
     path = CACHE / "features" / f"vnet-{digest(corpus(scale).key, FPS, code_digest('lib.audio'), WINDOW_S)}.npz"
 
     def compute() -> dict[str, np.ndarray]:
@@ -252,8 +282,8 @@ def _features(scale: str) -> dict[str, np.ndarray]:
 
 def sound_windows(rows: np.ndarray, starts: list[int]) -> Tensor:
     """Windows (N, bins, 92) of feature rows (3 T + 2, bins) at first video frames `starts`, zero beyond the end."""
-    reach = PER_FRAME * max(starts) + AUDIO_FRAMES
-    padded = np.pad(rows, ((0, max(0, reach - len(rows))), (0, 0)))
+    missing = PER_FRAME * max(starts) + AUDIO_FRAMES - len(rows)
+    padded = np.pad(rows, ((0, missing), (0, 0))) if missing > 0 else rows
     return torch.from_numpy(np.stack([padded[PER_FRAME * s :][:AUDIO_FRAMES].T for s in starts]))
 
 
@@ -290,13 +320,12 @@ class Course:
         """A window of each of the named clips of the course."""
         made = self.material
         places = [(int(self.clips[r]), self._start(int(self.clips[r]), rng)) for r in rows]
-        tracks_ = torch.cat([cut(torch.from_numpy(made.data.posed[i]), [s]) for i, s in places])
         return Batch(torch.cat([sound_windows(made.mel[i], [s]) for i, s in places]),
                      torch.cat([sound_windows(made.mfcc[i], [s]) for i, s in places]),
-                     standardised(tracks_) - made.mean_face, torch.from_numpy(self.labels[rows]))
+                     torch.cat([made.windows(i, [s]) for i, s in places]), torch.from_numpy(self.labels[rows]))
 
     def _start(self, clip: int, rng: np.random.Generator) -> int:
-        late = max(0, len(self.material.data.posed[clip]) - FRAMES)
+        late = max(0, len(self.material.faces[clip]) - FRAMES)
         return 0 if self.starts == "first" else int(rng.integers(0, late + 1))
 
 
@@ -368,13 +397,13 @@ def disagreement(logits: Tensor, heard: Tensor, form: str) -> Tensor:
 
 @lru_cache(maxsize=32)
 def emotion_networks(scale: str, seed: int, labels: str | float = "true", domain: str = "all",
-                     agreement: str = "cosine") -> tuple[EmotionNetworks, list[dict[str, float]]]:
+                     agreement: str = "cosine", offsets: str = "own") -> tuple[EmotionNetworks, list[dict[str, float]]]:
     """Jointly pre-trained emotion networks and their log, trained or taken from the cache; frozen, in evaluation."""
-    made, size = material(scale, seed), SIZES[scale]
+    made, size = material(scale, seed, offsets), SIZES[scale]
     system = System(labels=labels, domain=domain, agreement=agreement)
     seed_everything(seed, 1)
     model = EmotionNetworks(size.config)
-    path = _folder(made, size, labels, domain, agreement) / "emotion.pt"
+    path = _folder(made, size, labels, domain, agreement, offsets) / "emotion.pt"
     log = load(path, model) if path.exists() else _pretrain(model, emotion_course(made, system, size), size, agreement,
                                                             path, f"emotion networks ({labels}), seed {seed}")
     return model.eval().requires_grad_(False), log
@@ -401,7 +430,7 @@ def _pretrain(model: EmotionNetworks, course: Course, size: Size, agreement: str
     from tqdm.auto import tqdm
 
     log, seed = [], course.material.data.seed
-    optimiser = torch.optim.Adam([{"params": part.parameters()} for part in (model.speech, model.face)])
+    optimiser = torch.optim.Adam([{"params": part.parameters()} for part in (model.speech, model.face)], fused=True)
     model.to(device()).train()
     for epoch in tqdm(range(size.pretraining_epochs), desc=label, unit="epoch", leave=False):
         for group, rate in zip(optimiser.param_groups, rates(size, epoch), strict=True):
@@ -516,19 +545,19 @@ class Trained:
 
     def of_clip(self, clip: int, sound_of: int | None = None) -> np.ndarray:
         """Offsets (T, 68, 2) of a clip of the draw, or with the sound of another one, repeated where it is shorter."""
-        made, frames = self.material, len(self.material.data.posed[clip])
+        made, frames = self.material, len(self.material.faces[clip])
         source = clip if sound_of is None else sound_of
         rows = (np.resize(x[source], (PER_FRAME * frames + 2, x[source].shape[1])) for x in (made.mel, made.mfcc))
         return self.offsets(*rows, frames)
 
     def landmarks(self, clip: int, sound_of: int | None = None) -> np.ndarray:
-        """Landmarks (T, 68, 2) in pixels on the clip's own neutral face, head motion included."""
+        """Landmarks (T, 68, 2) in pixels on the clip's own neutral face, with whatever head motion was learned."""
         return on_face(self.of_clip(clip, sound_of), self.material.data.template(clip))
 
     @torch.no_grad()
     def heard(self, clip: int) -> np.ndarray:
         """Distribution over emotions (N, 8) that Sp2Emo hears in each window of a clip."""
-        made, starts = self.material, vnet.window_starts(len(self.material.data.posed[clip]))
+        made, starts = self.material, vnet.window_starts(len(self.material.faces[clip]))
         return self.model.emotion.speech(sound_windows(made.mfcc[clip], starts)).probabilities.numpy()
 
     @torch.no_grad()
@@ -553,10 +582,10 @@ def train(scale: str, seed: int, name: str) -> Trained:
     """The named system of a seed, trained or taken from the cache."""
     if name not in SYSTEMS:
         raise InputError(f"system {name!r} is unknown; there are {', '.join(SYSTEMS)}")
-    system, size, made = SYSTEMS[name], SIZES[scale], material(scale, seed)
-    labels, domain, agreement = system.labels, "all" if system.domain == "all" else "labelled", system.agreement
+    system, size = SYSTEMS[name], SIZES[scale]
+    made, domain = material(scale, seed, system.offsets), "all" if system.domain == "all" else "labelled"
     if system.pretrained:
-        emotion = emotion_networks(scale, seed, labels, domain, agreement)[0]
+        emotion = emotion_networks(scale, seed, system.labels, domain, system.agreement, system.offsets)[0]
     else:
         seed_everything(seed, 1)
         emotion = EmotionNetworks(size.config)
@@ -617,8 +646,8 @@ def _optimisers(model: Networks, size: Size) -> tuple[torch.optim.Optimizer, tor
     if not model.system.pretrained:
         groups += [{"params": model.emotion.speech.parameters(), "lr": schedule.speech_rate * size.speech_rate},
                    {"params": model.emotion.face.parameters(), "lr": schedule.face_rate * size.face_rate}]
-    critic = torch.optim.Adam(model.critic.parameters(), lr=profile.critic_rate * size.rate)
-    return torch.optim.Adam(groups), critic
+    critic = torch.optim.Adam(model.critic.parameters(), lr=profile.critic_rate * size.rate, fused=True)
+    return torch.optim.Adam(groups, fused=True), critic
 
 
 def _step(model: Networks, batch: Batch, made_by: torch.optim.Optimizer,
@@ -629,7 +658,7 @@ def _step(model: Networks, batch: Batch, made_by: torch.optim.Optimizer,
     motion, heard = model(batch.mel, batch.mfcc)
     named = {}
     if model.weight("adversarial"):
-        verdicts = (model.critic(x).sigmoid() for x in (batch.offsets, motion.offsets.detach()))
+        verdicts = model.critic(torch.cat([batch.offsets, motion.offsets.detach()])).sigmoid().chunk(2)
         named["critic"] = losses.judge_real_and_made(*verdicts, model.system.profile.adversarial)
         judged_by.zero_grad(set_to_none=True)
         named["critic"].backward()

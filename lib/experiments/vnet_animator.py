@@ -26,7 +26,8 @@ class VnetAnimator(LandmarkAnimator):
         super().__init__(self.trained.material.data, (HEARD,))
 
     def landmarks(self, audio: np.ndarray, emotion: str, alpha: float, speaker: str | None = None) -> np.ndarray:
-        """Landmarks (T, 68, 2) in pixels of the crop for a waveform (N,) at 16 kHz, head motion included.
+        """Landmarks (T, 68, 2) in pixels of the crop for a waveform (N,) at 16 kHz, with whatever head motion was
+        learned.
 
         `alpha` is the gain on what is heard. Raises InputError for an unknown setting or speaker.
         """

@@ -1,8 +1,10 @@
 """What is measured on the trained systems of paper 002: one table per question, one row per clip (or window).
 
-All tables are functions of (scale, seed), cached by name. Predictions keep head motion in the landmarks, as the method
-does; before lips and brows are compared they are registered to the speaker's neutral face on nine still points. Scores
-common to the landmark papers are in lib/experiments/track_measures.py.
+All tables are functions of (scale, seed), cached by name. The truth is the face with the head held still, which is what
+the study's systems learn. Those that learn offsets as published (`PUBLISHED`) keep the motion of the head: before lips
+and brows are compared, every prediction is registered to the speaker's neutral face on nine still points. What this
+alone leaves of a face shows in `control/posed-truth`, the truth with the head moving. Scores common to the landmark
+papers are in lib/experiments/track_measures.py.
 """
 
 from collections.abc import Callable
@@ -18,19 +20,34 @@ from lib.experiments import track_measures, vnet
 from lib.experiments.draw import corpus
 from lib.experiments.measures import NEUTRAL, factors
 from lib.experiments.tracks import FPS, GROUPS, Tracks, to_pixels
-from lib.experiments.vnet import EMOTIONS, SIZES, SYSTEMS, Material, Trained, material, off_face, on_face, train
+from lib.experiments.vnet import (
+    EMOTIONS,
+    SIZES,
+    SYSTEMS,
+    Material,
+    Trained,
+    material,
+    off_face,
+    on_face,
+    systems_at,
+    train,
+)
 from lib.face.landmarks import LIPS, STABLE, eye_aspect_ratio
 from lib.face.registration import register
+from lib.landmark_losses import mouth_error
 from lib.models import vnet as models
 from lib.study import code_digest
 
 PART = "unseen"
 CONTROLS = ("control/static-template", "control/mean-motion", "control/shuffled-audio", "control/oracle",
-            "control/shuffled-truth", "control/truth")
+            "control/shuffled-truth", "control/truth", "control/posed-truth")
+PUBLISHED = "vnet/published-offsets"                # how the names of systems with head motion begin
 HEARD = ("vnet", "vnet@code", "vnet/no-emotion", "vnet@code/no-emotion", "control/shuffled-audio", "control/truth",
-         "makeittalk", "pcavs")                     # whose match of heard and seen emotion is taken
-PROXIED = (*HEARD, "control/oracle", "control/shuffled-truth", "control/static-template")
+         "control/posed-truth", "makeittalk", "pcavs")       # whose match of heard and seen emotion is taken
+PROXIED = (*(name for name in HEARD if name != "control/posed-truth"), "control/oracle", "control/shuffled-truth",
+           "control/static-template")
 BILABIAL = {"p", "b", "m"}
+LEAST_FRAMES = 5                                    # of a window that is judged: the last one of a clip may be shorter
 CLOSED_EYES = 0.7                                   # of the own median eye opening: below, the eye is shut; ours
 BLENDS, SWITCHES = 24, 24                           # clips per seed
 CODE = (*vnet.CODE, "lib.experiments.vnet_measures", "lib.face.registration", "lib.face.landmarks")
@@ -71,7 +88,7 @@ def posed(scale: str, seed: int, name: str, clip: int) -> np.ndarray:
         return rival(scale, seed, name).predict(clip)
     if name == "control/shuffled-audio":
         return train(scale, seed, "vnet").landmarks(clip, other(scale, seed, clip))
-    if name == "control/truth":
+    if name == "control/posed-truth":
         return made.data.posed[clip]
     return controls(scale, seed).predict(name, clip)
 
@@ -108,19 +125,26 @@ def scores(scale: str, seed: int, names: tuple[str, ...]) -> pd.DataFrame:
         data = material(scale, seed).data
         bar = tqdm(data.rows(PART).index, desc=f"measuring {name}, seed {seed}", unit="clip", leave=False)
         return pd.DataFrame([{"seed": seed, "system": name, **factors(data, i),
-                              **score(data, i, posed(scale, seed, name, i), name in PROXIED)} for i in bar])
+                              **score(data, i, posed(scale, seed, name, i), proxied=name in PROXIED,
+                                      moves=moves(name))} for i in bar])
 
     return pd.concat([cached(scale, seed, f"scores-{name}", lambda name=name: measure(name), SYSTEMS.get(name))
                       for name in names], ignore_index=True)
 
 
-def score(data: Tracks, clip: int, pred: np.ndarray, proxied: bool = False) -> dict[str, float]:
-    """All columns of one clip for landmarks (T, 68, 2) with head motion.
+def moves(name: str) -> bool:
+    """Whether a system or control has head motion."""
+    return name.startswith(PUBLISHED) or name == "control/posed-truth"
+
+
+def score(data: Tracks, clip: int, pred: np.ndarray, *, proxied: bool = False,
+          moves: bool = False) -> dict[str, float]:
+    """All columns of one clip for landmarks (T, 68, 2), whose head `moves` or stands still; with proxy-Sync if asked.
 
     Registered, in pixels: lips_px, upper_px (mean distance), face_px (variant C), content_px (lips, each around its own
-    mean over the clip, so that a lasting expression counts for nothing), sync_px, closure_px (lips open at p b m more
-    or less than the truth), lip_range (of the opening, p95 - p5, log ratio). Of motion: energy and jerk relative to the
-    truth by region, head on posed landmarks; ratio and ratio_per_coordinate, the paper's "stability" (lib.metrics).
+    mean over the clip, so that a lasting expression counts for nothing), sync_px. Of the lips' opening: closure (error
+    at p b m), lip_range (log ratio), see `mouth_shape`. Of motion: energy and jerk relative to the truth by region, see
+    `motion`; ratio and ratio_per_coordinate, the paper's "stability" (lib.metrics).
     """
     still, truth = registered(data, clip, pred), data.landmarks[clip]
     numbers = {
@@ -129,7 +153,7 @@ def score(data: Tracks, clip: int, pred: np.ndarray, proxied: bool = False) -> d
         "upper_px": np.linalg.norm(still - truth, axis=-1)[:, GROUPS["upper"]].mean(),
         "content_px": np.linalg.norm(_moving(still) - _moving(truth), axis=-1).mean(),
         **track_measures.lip_sync(still, truth, data.fps), **mouth_shape(data, clip, still, truth),
-        **motion(data, clip, pred, still), **blinks(still, truth, data.fps),
+        **motion(data, clip, pred, still if moves else None), **blinks(still, truth, data.fps),
         "judge": track_measures.recognised(data, clip, still, data.table.emotion[clip], EMOTIONS),
         **expressed(data, clip, still),
         **track_measures.intensities(data, clip, still),
@@ -149,14 +173,13 @@ def _moving(landmarks: np.ndarray) -> np.ndarray:
 
 
 def mouth_shape(data: Tracks, clip: int, pred: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """Opening of the lips: error at known closures (p b m), signed in pixels and absolute in shares of the true range
-    of the clip, and the log ratio of its range (p95 - p5) to the true one."""
+    """Opening of the lips: absolute error at known closures (p b m) in shares of the true range of the clip (p95 - p5),
+    NaN without any; and the log ratio of its range to the true one."""
     opening, true = metrics.lip_opening(pred), metrics.lip_opening(truth)
     at = closures(data, clip)
     spans = [np.subtract(*np.percentile(x, [95, 5])) for x in (opening, true)]
-    error = (opening - true)[at] if len(at) else np.array([np.nan])
-    return {"closure_px": float(error.mean()), "closure": float(np.abs(error).mean() / max(spans[1], 1e-3)),
-            "lip_range": log_ratio(*spans)}
+    error = np.abs(opening - true)[at].mean() if len(at) else np.nan
+    return {"closure": float(error / max(spans[1], 1e-3)), "lip_range": log_ratio(*spans)}
 
 
 def closures(data: Tracks, clip: int) -> np.ndarray:
@@ -168,18 +191,22 @@ def closures(data: Tracks, clip: int) -> np.ndarray:
     return np.minimum(np.round(np.array(middles) * data.fps).astype(int), len(data.landmarks[clip]) - 1)
 
 
-def motion(data: Tracks, clip: int, pred: np.ndarray, still: np.ndarray) -> dict[str, float]:
-    """Energy and jerk as ratios to the truth, and the paper's ratio of offsets from the neutral face."""
-    truth, posed_truth = data.landmarks[clip], data.posed[clip]
-    offsets = off_face(pred, data.template(clip))
+def motion(data: Tracks, clip: int, pred: np.ndarray, still: np.ndarray | None) -> dict[str, float]:
+    """Energy and jerk as ratios to the truth, and the paper's ratio of offsets from the neutral face.
+
+    Like is compared with like: a face whose head stands still with the truth of a still head, one whose head moves,
+    registered (`still`), with the registered truth of a moving one. head_energy: stable points, against the moving
+    head.
+    """
+    posed_truth, offsets = data.posed[clip], off_face(pred, data.template(clip))
+    made, truth = (pred, data.landmarks[clip]) if still is None else (still, registered(data, clip, posed_truth))
     return {
-        **{f"{name}_energy": metrics.energy_ratio(still[:, points], truth[:, points])
+        **{f"{name}_energy": metrics.energy_ratio(made[:, points], truth[:, points])
            for name, points in (("lips", LIPS), ("upper", GROUPS["upper"]), ("eyes", GROUPS["eyes"]))},
         "head_energy": metrics.energy_ratio(pred[:, STABLE], posed_truth[:, STABLE]),
-        "energy": metrics.energy_ratio(pred, posed_truth), "jerk": metrics.jerk_ratio(pred, posed_truth),
+        "energy": metrics.energy_ratio(made, truth), "jerk": metrics.jerk_ratio(made, truth),
         "ratio": metrics.cancellation_ratio(offsets),
         "ratio_per_coordinate": metrics.cancellation_ratio(offsets, per_coordinate=True),
-        "jerk_px": metrics.jerk(pred, data.fps),
     }
 
 
@@ -223,6 +250,7 @@ def matches(scale: str, seed: int, names: tuple[str, ...] = HEARD) -> pd.DataFra
     """Per window: emotion heard by Sp2Emo, seen by the critic Exp2Emo, seen by independent judges, and the true one.
 
     Both networks are those of `vnet`, for every system: as in the paper, which judges its ablation by its own critic.
+    The rest of a clip after its last full window counts as a window from `LEAST_FRAMES` frames on.
     """
     def measure(name: str) -> pd.DataFrame:
         data = material(scale, seed).data
@@ -236,22 +264,15 @@ def _windows(scale: str, seed: int, name: str, clip: int) -> list[dict]:
     data, main = material(scale, seed).data, train(scale, seed, "vnet")
     landmarks = posed(scale, seed, name, clip)
     still, heard = registered(data, clip, landmarks), main.heard(clip).argmax(-1)
-    seen = main.seen(_as_trained(main, landmarks)).argmax(-1)
+    seen = main.seen(off_face(still, data.template(clip))).argmax(-1)
     starts = models.window_starts(len(landmarks))
     rows = []
     for i, start in enumerate(starts):
         piece = still[start : start + models.FRAMES]
-        rows.append({"seed": seed, "system": name, **factors(data, clip), "window": i, "heard": EMOTIONS[heard[i]],
-                     "seen": EMOTIONS[seen[i]],
-                     "judged": judged(data, clip, piece) if len(piece) >= 5 else EMOTIONS[seen[i]]})
+        if len(piece) >= LEAST_FRAMES:
+            rows.append({"seed": seed, "system": name, **factors(data, clip), "window": i,
+                         "heard": EMOTIONS[heard[i]], "seen": EMOTIONS[seen[i]], "judged": judged(data, clip, piece)})
     return rows
-
-
-def _as_trained(main: Trained, landmarks: np.ndarray) -> np.ndarray:
-    """Offsets of landmarks from the mean face, each window standardised by itself as the critic was taught."""
-    starts = models.window_starts(len(landmarks))
-    windows = models.standardised(vnet.cut(torch.from_numpy(np.asarray(landmarks, np.float32)), starts))
-    return models.stitch((windows - main.material.mean_face).numpy(), len(landmarks))
 
 
 def networks(scale: str, seed: int) -> pd.DataFrame:
@@ -261,7 +282,7 @@ def networks(scale: str, seed: int) -> pd.DataFrame:
         rows = made.data.rows(PART).index.to_numpy()
         course = vnet.Course(made, rows, made.labels[rows], len(rows))
         windows = course.windows(np.arange(len(rows)), np.random.default_rng([seed, 17]))
-        taught = {name: s for name, s in SYSTEMS.items() if s.pretrained and name in TAUGHT}
+        taught = {name: SYSTEMS[name] for name in systems_at(scale) if name in TAUGHT}
         return pd.DataFrame([{"seed": seed, "system": name, **_agreement(scale, seed, s, windows)}
                              for name, s in taught.items()])
 
@@ -295,8 +316,8 @@ def entropy(p: torch.Tensor) -> float:
 def switches(scale: str, seed: int) -> pd.DataFrame:
     """Two clips of one speaker in different emotions, one after the other: does the expression change with the sound?
 
-    `tracking`: correlation over windows of what is expressed (share of the first emotion's axis minus that of the
-    second's, upper face) with the true course (1, then -1). Also with the sound of other pairs, and `truth`.
+    `tracking`: correlation over windows of what is expressed (projection of the upper face on the axis that leads from
+    the second emotion to the first) with the true course (1, then -1). Also with the sound of other pairs, and `truth`.
     """
     return cached(scale, seed, "switches", lambda: pd.DataFrame(
         [_switch(scale, seed, *pair, sound) for pair, sound in _pairs(material(scale, seed).data)]))
@@ -347,10 +368,9 @@ def _axis(data: Tracks, clip: int) -> np.ndarray:
 
 
 def _course_correlation(still: np.ndarray, template: np.ndarray, axes: list[np.ndarray], course: np.ndarray) -> float:
-    moved = (still - template)[:, GROUPS["upper"]]
-    shares = [(moved * axis).sum((1, 2)) / max(np.square(axis).sum(), 1e-9) for axis in axes]
+    towards_first = ((still - template)[:, GROUPS["upper"]] * (axes[0] - axes[1])).sum((1, 2))
     window = np.ones(FPS) / FPS                                                      # means over one second
-    expressed, true = (np.convolve(x, window, "valid") for x in (shares[0] - shares[1], course))
+    expressed, true = (np.convolve(x, window, "valid") for x in (towards_first, course))
     return float(np.corrcoef(expressed, true)[0, 1]) if expressed.std() > 1e-9 and true.std() > 1e-9 else 0.0
 
 
@@ -418,56 +438,95 @@ READINGS = {"vnet@paper": ("vnet", "branch"), "vnet@paper, mouth loss on the sum
 
 
 def gradient_reach(scale: str, seed: int) -> pd.DataFrame:
-    """What reaches what, by automatic differentiation in the trained networks: sums of absolute gradients.
+    """What reaches what, by automatic differentiation in the trained networks; 0 means exactly zero.
 
-    speech_to_upper: d(points off the mouth) / d(mel); emotion_to_mouth: d(mouth) / d(q_emo);
-    mouthloss_in_emotion_branch: gradient of the mouth loss in the weights that only q_emo feeds, for both placements.
-    0 means exactly zero. A single branch has no weights of its own for q_emo: its input's gradient is given instead.
+    speech_to_upper                    sum of |d(points off the mouth) / d(mel)|
+    emotion_to_mouth, _to_upper        d(points) / d(q_emo) of one point, root mean square over its group
+    mouthloss_in_emotion_branch        sum of |gradient| of the mouth loss in the weights that only q_emo feeds, for
+                                       both placements of that loss
+    emotionloss_in_lingual_branch      the same of the emotion loss in the weights that only q_ling feeds
+
+    A single branch has no weights of its own for either: the gradient of its input (q_emo, mel) is given instead.
     """
     return cached(scale, seed, "reach", lambda: pd.DataFrame(
         [{"reading": reading, **_reach(train(scale, seed, name), placed)}
-         for reading, (name, placed) in READINGS.items()]))
+         for reading, (name, placed) in READINGS.items() if name in systems_at(scale)]))
 
 
 def _reach(trained: Trained, placed: str) -> dict[str, float]:
     made, generator = trained.material, trained.model.generator.eval()
-    batch = vnet.watched_windows(made)
-    quality = trained.model.emotion.speech(batch.mfcc).quality.detach().requires_grad_()
-    mel = batch.mel.clone().requires_grad_()
+    batch, face = vnet.watched_windows(made), trained.model.emotion.face
+    heard = trained.model.emotion.speech(batch.mfcc)
+    quality, mel = (x.detach().clone().requires_grad_() for x in (heard.quality, batch.mel))
     moved = generator(mel, quality)
-    upper = moved.offsets[:, :, models.REST].abs().sum()
-    mouth = moved.offsets[:, :, models.MOUTH].abs().sum()
-    by_mel, = torch.autograd.grad(upper, mel, retain_graph=True)
-    by_emotion, = torch.autograd.grad(mouth, quality, retain_graph=True)
     looked = moved.lingual if placed == "branch" and moved.lingual is not None else moved.offsets
-    from lib.landmark_losses import mouth_error
+    expression = vnet.disagreement(face(moved.offsets), heard.probabilities, trained.system.profile.emotion_loss)
+    emotional, lingual = (list(generator.branches[name].parameters()) if generator.two else [fed]
+                          for name, fed in (("emotional", quality), ("lingual", mel)))
+    return {"speech_to_upper": _felt(moved.offsets[:, :, models.REST].abs().sum(), [mel]),
+            "emotion_to_mouth": _per_point(moved.offsets[:, :, models.MOUTH], quality),
+            "emotion_to_upper": _per_point(moved.offsets[:, :, models.REST], quality),
+            "mouthloss_in_emotion_branch": _felt(mouth_error(looked, batch.offsets), emotional),
+            "emotionloss_in_lingual_branch": _felt(expression, lingual)}
 
-    own = list(generator.branches["emotional"].parameters()) if generator.two else [quality]
-    leaked = torch.autograd.grad(mouth_error(looked, batch.offsets), own, allow_unused=True)
-    return {"speech_to_upper": float(by_mel.abs().sum()), "emotion_to_mouth": float(by_emotion.abs().sum()),
-            "mouthloss_in_emotion_branch": float(sum(g.abs().sum() for g in leaked if g is not None))}
+
+def _felt(value: torch.Tensor, sources: list[torch.Tensor]) -> float:
+    """Sum of the absolute gradients of a number in its sources; 0 where it does not depend on them."""
+    gradients = torch.autograd.grad(value, sources, retain_graph=True, allow_unused=True)
+    return float(sum(g.abs().sum() for g in gradients if g is not None))
+
+
+def _per_point(points: torch.Tensor, source: torch.Tensor) -> float:
+    """Root mean square over points (N, T, P, 2) of the norm of a point's gradient in `source`.
+
+    One pass for all: under random signs s the gradients of different points cancel in E |d(sum s x)|^2 but not in
+    their squares.
+    """
+    signs = torch.randint(0, 2, points.shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    gradient, = torch.autograd.grad((signs * points).sum(), source, retain_graph=True)
+    return float(gradient.norm() / points.shape[2] ** 0.5)
 
 
 def time_gradients(scale: str, seed: int, names: tuple[str, ...] = ("vnet", "vnet/rnn")) -> pd.DataFrame:
-    """Norm of the gradient of the mouth loss at the first over that at the last frame of the sound, per system."""
+    """How much of the mouth loss of the last frame reaches the first frame of the sound, over what reaches the last.
+
+    0: the generator never sees that far back, as a convolutional one with its limited reach.
+    """
     return cached(scale, seed, "time-gradients", lambda: pd.DataFrame(
         [{"seed": seed, "system": name, "first_over_last": _over_time(train(scale, seed, name))} for name in names]))
 
 
 def _over_time(trained: Trained) -> float:
-    from lib.landmark_losses import mouth_error
-
     batch = vnet.watched_windows(trained.material)
     mel = batch.mel.clone().requires_grad_()
-    quality = trained.model.emotion.speech(batch.mfcc).quality
-    moved = trained.model.generator.train()(mel, quality)           # recurrent layers need training mode for gradients
-    gradient, = torch.autograd.grad(mouth_error(moved.lingual, batch.offsets), mel)
-    trained.model.eval()
+    moved = trained.model.generator.eval()(mel, trained.model.emotion.speech(batch.mfcc).quality)
+    gradient, = torch.autograd.grad(mouth_error(moved.lingual[:, -1:], batch.offsets[:, -1:]), mel)
     norms = gradient.square().sum((0, 1)).sqrt()
     return float(norms[1:4].mean() / norms[-4:-1].mean())
 
 
 def convergence(scale: str, seed: int) -> pd.DataFrame:
-    """Error on watched validation windows over generator steps, per system: step, mouth, upper, heeded."""
-    return pd.concat([pd.DataFrame(train(scale, seed, name).curve).assign(seed=seed, system=name)
-                      for name in SYSTEMS], ignore_index=True)
+    """Error on watched validation windows over generator steps, per system: step, mouth, upper, heeded.
+
+    unmoved   the error `heeded` of a face that never leaves rest, in standard deviations of a face
+    before    steps of the emotion networks before the first one of the generator
+    """
+    names = systems_at(scale)
+    size = {kind: vnet.watched_windows(material(scale, seed, kind)).offsets[:, :, models.MOUTH].abs().mean()
+            for kind in {SYSTEMS[name].offsets for name in names}}
+    return pd.concat([pd.DataFrame(train(scale, seed, name).curve).assign(
+        seed=seed, system=name, unmoved=float(size[SYSTEMS[name].offsets]), before=steps_before(scale, seed, name))
+        for name in names], ignore_index=True)
+
+
+def steps_before(scale: str, seed: int, name: str) -> int:
+    """Steps of pre-training of a system: batches of all its epochs."""
+    system, size = SYSTEMS[name], SIZES[scale]
+    course = vnet.emotion_course(material(scale, seed, system.offsets), system, size)
+    return size.pretraining_epochs * max(1, len(course.clips) // course.batch) if system.pretrained else 0
+
+
+def endings(scale: str, seed: int) -> pd.DataFrame:
+    """Mean losses of the last epoch per system, unweighted; a loss that a system does not have is NaN."""
+    return pd.DataFrame([{"seed": seed, "system": name, **train(scale, seed, name).log[-1]}
+                         for name in systems_at(scale)])

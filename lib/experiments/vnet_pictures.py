@@ -47,21 +47,23 @@ def point_gradients(trained: "vnet.Trained") -> dict[str, np.ndarray]:
 
 
 def faces_figure(data: Tracks, clip: int, systems: Mapping[str, np.ndarray]) -> "Figure":
-    """Moments of a clip: true and predicted landmarks drawn, translated pictures below them, post-processing last.
+    """Moments of a clip: true and predicted landmarks drawn, pictures below them, post-processing last.
 
-    systems: title -> landmarks (T, 68, 2) in pixels of the crop, head motion included. Pictures are translated from
-    registered landmarks, as the network was taught: they show no head motion.
+    systems: title -> landmarks (T, 68, 2) in pixels of the crop. The true picture is rendered, all others are
+    translated from registered landmarks, as the network was taught; what the translation itself does to a face shows in
+    that of the true landmarks.
     """
     import matplotlib.pyplot as plt
 
     from lib import figures
     from lib.experiments.landmark_videos import puppet_panels
 
-    at = np.linspace(0, len(data.posed[clip]) - 1, MOMENTS + 2).astype(int)[1:-1]
-    drawn = {"truth": data.posed[clip], **systems}
+    at = np.linspace(0, len(data.landmarks[clip]) - 1, MOMENTS + 2).astype(int)[1:-1]
+    drawn = {"truth": data.landmarks[clip], **systems}
     rows = {f"{name}, drawn": draw(points[at], "makeittalk", CROP) for name, points in drawn.items()}
-    panels = puppet_panels(data, clip, still_faces(data, clip, systems))
-    rows |= {f"{name}, picture": panels[name][at] for name in ("truth", *systems)}
+    translated = {f"{name}, translated": points for name, points in still_faces(data, clip, drawn).items()}
+    panels = puppet_panels(data, clip, translated)
+    rows |= {"truth, rendered": panels["truth"][at], **{name: panels[name][at] for name in translated}}
     first = next(iter(systems))
     rows[f"{first}, post-processed"] = draw(RELEASED(systems[first])[at], "makeittalk", CROP)
     figure, axes = plt.subplots(len(rows), MOMENTS, figsize=(1.6 * MOMENTS, 1.6 * len(rows)), constrained_layout=True)

@@ -6,7 +6,7 @@ since these clips carry no label: the paper's way to unlabelled data. Their land
 motion.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -166,7 +166,7 @@ def confusion(heard: pd.DataFrame) -> pd.DataFrame:
 
 @dataclass(frozen=True, eq=False)
 class RealClips:
-    """Real tracks in the form in which `vnet.Material` reads a draw; `posed` are registered: no head motion is left."""
+    """Real tracks in the form in which `vnet.Material` reads a draw, registered: no head motion is left."""
 
     tracks: tuple[RealTrack, ...]
     seed: int
@@ -178,7 +178,8 @@ class RealClips:
                              for t in self.tracks])
 
     @property
-    def posed(self) -> list[np.ndarray]:
+    def landmarks(self) -> list[np.ndarray]:
+        """Landmarks (T, 68, 2) of every clip."""
         return [t.landmarks for t in self.tracks]
 
     def rows(self, *parts: str) -> pd.DataFrame:
@@ -202,7 +203,7 @@ def real_material(scale: str, seed: int) -> Material:
         seen = np.concatenate([raw[i][name] for i in data.rows("train").index])
         norms[name] = seen.mean(0), seen.std(0) + 1e-6
         rows[name] = [((x[name] - norms[name][0]) / norms[name][1]).astype(np.float32) for x in raw]
-    return Material(data, [vnet.pooled(x, bins) for x in rows["mel"]], rows["mfcc"], vnet.mean_face(data), norms, bins)
+    return Material(data, [vnet.pooled(x, bins) for x in rows["mel"]], rows["mfcc"], norms, bins)
 
 
 def real_scores(scale: str, seed: int) -> pd.DataFrame:
@@ -219,11 +220,11 @@ def _real_scores(scale: str, seed: int) -> pd.DataFrame:
     made = real_material(scale, seed)
     trained = _train_on(made, scale, seed)
     test = made.data.rows("test").index.to_numpy()
-    mean = np.mean([off_face(made.data.posed[i], made.data.template(i)).mean(0)
+    mean = np.mean([off_face(made.faces[i], made.data.template(i)).mean(0)
                     for i in made.data.rows("train").index], axis=0)
     rows = []
     for clip, later in zip(test, np.roll(test, -1), strict=True):
-        face, frames = made.data.template(clip), len(made.data.posed[clip])
+        face, frames = made.data.template(clip), len(made.faces[clip])
         made_of = {"vnet": trained.landmarks(clip), "control/shuffled-audio": trained.landmarks(clip, int(later)),
                    "control/static-template": np.repeat(face[None], frames, 0),
                    "control/mean-motion": np.repeat(on_face(mean, face)[None], frames, 0)}
@@ -243,7 +244,7 @@ def _real_score(pred: np.ndarray, track: RealTrack) -> dict[str, float]:
 
 def _train_on(made: Material, scale: str, seed: int) -> vnet.Trained:
     """The paper's reading trained on the real training clips, emotion networks of the puppets frozen."""
-    system, size = replace(vnet.SYSTEMS["vnet"]), SIZES[scale]
+    system, size = vnet.SYSTEMS["vnet"], SIZES[scale]
     emotion = vnet.emotion_networks(scale, seed)[0]
     seed_everything(seed, 3)
     model = vnet.Networks(system, size.config, emotion, made.mean_face)
@@ -253,13 +254,18 @@ def _train_on(made: Material, scale: str, seed: int) -> vnet.Trained:
 
 
 def real_table(scores: pd.DataFrame) -> pd.DataFrame:
-    """Mean over test clips with Student's 95 % interval, per system: the one table on human recordings."""
+    """Mean over test clips with Student's 95 % interval, per system: the one table on human recordings.
+
+    A clip counts once, with its mean over the seeds that drew it for testing; `seeds per clip` are the fewest and the
+    most of those.
+    """
     from lib.stats import student
 
-    per_clip = scores.groupby(["system", "clip"], sort=False).mean(numeric_only=True).reset_index()
+    by_clip = scores.groupby(["system", "clip"], sort=False)
+    per_clip = by_clip.mean(numeric_only=True).assign(drawn=by_clip.size()).reset_index()
     rows = []
     for system, mine in per_clip.groupby("system", sort=False):
-        row = {"system": system, "clips": len(mine)}
+        row = {"system": system, "clips": len(mine), "seeds per clip": f"{mine.drawn.min()} to {mine.drawn.max()}"}
         for column in ("face_px", "lips_px", "opening_px", "sync_px", "energy"):
             low, high, _ = student(mine[column]) if len(mine) > 1 else (np.nan, np.nan, np.nan)
             row |= {column: mine[column].mean(), f"{column} low": low, f"{column} high": high}

@@ -6,16 +6,24 @@ import numpy as np
 import pandas as pd
 
 from lib import metrics, printed
-from lib.claims import Claim, by_id
+from lib.claims import DELTAS, SCALES, Claim, Evidence, by_id
 from lib.experiments import vnet, vnet_claims, vnet_measures
-from lib.experiments.evidence import rows_of, skill, values
-from lib.experiments.vnet_claims import Results, information, match_rates, sync_room
+from lib.experiments.evidence import mean_skill, rows_of, skill, values
+from lib.experiments.vnet_claims import MEAN_FACE, PUBLISHED, VNET, WON, Results, information, match_rates, sync_room
 from lib.experiments.vnet_measures import PART
 from lib.models import vnet as models
 from lib.stats import nested, shown
 
 SYSTEMS = (*vnet.SYSTEMS, *vnet.RIVALS)
+OFFSETS = {"own": "own neutral face, head still", "mean": "mean face, head still",
+           "published": "mean face, head moving"}
 RATES = {"critic": "heard = seen by the critic", "judge": "heard = seen by judges", "true": "judges see the true one"}
+
+
+def measured(results: Results, systems: Sequence[str]) -> list[str]:
+    """Those of the named systems that were trained and measured at this scale."""
+    there = set(results.scores.system)
+    return [name for name in systems if name in there]
 
 
 def material_table(data) -> pd.DataFrame:
@@ -40,17 +48,12 @@ def size_table(scale: str) -> pd.DataFrame:
 
 
 def score_table(results: Results, systems: Sequence[str] = (*SYSTEMS, *vnet_measures.CONTROLS)) -> pd.DataFrame:
-    """Means over unseen clips per system: pixels, skill of lips and upper face, synchrony in shares of the truth's."""
-    rows = []
-    for system in systems:
-        mine = rows_of(results.scores, system, PART)
-        row = {"system": system}
-        for column in ("face_px", "lips_px", "content_px", "upper_px", "judge", "achieved", "closure", "lip_range"):
-            row[column] = mine[column].groupby("seed").mean().mean()
-        row |= shown(skill(results.scores, system, "content_px", PART), "lip skill")
-        row |= shown(skill(results.scores, system, "upper_px", PART), "upper skill")
-        rows.append(row | {"sync": sync_share(results, system).value.mean()})
-    return pd.DataFrame(rows)
+    """Means over seeds of those over unseen clips, per system and control; the units stand in the heads."""
+    columns = {"lips_px": "lips (px)", "content_px": "moving lips (px)", "upper_px": "upper face (px)",
+               "closure": "closure error (of true range)", "achieved": "intensity (1 = full)"}
+    mine = results.scores[results.scores.part == PART]
+    means = mine.groupby(["system", "seed"])[list(columns)].mean().groupby("system").mean()
+    return means.loc[measured(results, systems)].rename(columns=columns).reset_index()
 
 
 def sync_share(results: Results, system: str) -> pd.DataFrame:
@@ -66,7 +69,7 @@ def learned_table(results: Results, systems: Sequence[str] = SYSTEMS) -> pd.Data
     that a timid prediction leaves. Lips in time do not suffer from that.
     """
     rows = []
-    for name in systems:
+    for name in measured(results, systems):
         achieved = values(rows_of(results.scores, name, PART).achieved.dropna())
         columns = {"lips in time": sync_share(results, name), "intensity": achieved,
                    "lip skill": skill(results.scores, name, "content_px", PART),
@@ -74,6 +77,45 @@ def learned_table(results: Results, systems: Sequence[str] = SYSTEMS) -> pd.Data
         rows.append({"system": name} | {key: value for label, d in columns.items()
                                         for key, value in shown(d, label).items()})
     return pd.DataFrame(rows)
+
+
+def offsets_table(results: Results) -> pd.DataFrame:
+    """The same system with offsets taken from another face: skill, lips in time (truth 1), losses at the end."""
+    rows = []
+    for name in (VNET, MEAN_FACE, PUBLISHED, f"{PUBLISHED},no-discriminator"):
+        ended = results.endings[results.endings.system == name]
+        skills = {f"skill, {label}": mean_skill(results.scores, name, metric, PART) for label, metric in
+                  {"lips": "lips_px", "moving lips": "content_px", "upper": "upper_px", "face": "face_px"}.items()}
+        rows.append({"system": name, "offsets from": OFFSETS[vnet.SYSTEMS[name].offsets], **skills,
+                     "lips in time": sync_share(results, name).value.mean(),
+                     "critic": ended.critic.mean(), "adversarial": ended.adversarial.mean()})
+    return pd.DataFrame(rows)
+
+
+def size_of_offsets(results: Results) -> str:
+    """How large the true offsets from each face are and what error the networks end with, in a sentence."""
+    ended = results.convergence.sort_values("step").groupby(["system", "seed"]).last().groupby("system").mean()
+    parts = [f"{OFFSETS[vnet.SYSTEMS[name].offsets]} {ended.unmoved[name]:.3f}, error at the end "
+             f"{ended.mouth[name]:.3f}" for name in (VNET, MEAN_FACE, PUBLISHED)]
+    return f"Mean size of true mouth offsets, in standard deviations of a face: {'; '.join(parts)}."
+
+
+def discriminators_that_won(results: Results) -> str:
+    """Which systems end with a discriminator that never errs, in a sentence."""
+    ended = results.endings.dropna(subset=["critic"])
+    lost = (ended.critic < WON).groupby(ended.system, sort=False).mean()
+    names = [f"`{name}` ({share:.0%} of the seeds)" for name, share in lost[lost > 0].items()]
+    return (f"The discriminator has won, its loss below {WON:g}, in {', '.join(names)}." if names else
+            f"In no system has the discriminator won: its loss stays above {WON:g} everywhere.")
+
+
+def masks_sentence(results: Results) -> str:
+    """What reaches what in the paper's reading, in words."""
+    reach = results.reach[results.reach.reading == next(iter(vnet_measures.READINGS))].mean(numeric_only=True)
+    return (f"The emotion features move a point off the mouth {reach.emotion_to_upper / reach.emotion_to_mouth:.1f} "
+            f"times as much as one of the mouth. The mouth loss leaves {reach.mouthloss_in_emotion_branch:.3g} in the "
+            f"emotion branch; the expression loss leaves {reach.emotionloss_in_lingual_branch:.3g} in the lingual one: "
+            "0 would mean that their errors are kept apart.")
 
 
 def match_table(results: Results) -> pd.DataFrame:
@@ -85,6 +127,21 @@ def match_table(results: Results) -> pd.DataFrame:
                      "kappa, judges": kappa(mine.heard, mine.judged),
                      "classes seen by critic": mine.seen.nunique()})
     return pd.DataFrame(rows)
+
+
+def ceiling_sentence(results: Results) -> str:
+    """How often the independent judges see the true emotion in true faces, of a still and of a moving head."""
+    seen, moving = (match_rates(results, f"control/{name}", "true").value.mean() for name in ("truth", "posed-truth"))
+    return (f"**Ceiling:** the judges see the true emotion in {seen:.0%} of true windows and in "
+            f"{vnet_claims.ceilings(results)['clips']:.0%} of whole clips; where the head moves and is registered, in "
+            f"{moving:.0%} of the windows. Below {vnet_claims.CEILING:.0%} they decide nothing.")
+
+
+def fading_sentence(results: Results) -> str:
+    """What the first frame of sound gets of the last frame's mouth loss, per kind of generator."""
+    shares = results.gradients.groupby("system").first_over_last.mean()
+    return ("Gradient of the last frame's mouth loss in the first frame of sound over that in the last: "
+            + ", ".join(f"`{name}` {share:.2g}" for name, share in shares.items()) + ".")
 
 
 def kappa(one: pd.Series, other: pd.Series) -> float:
@@ -137,13 +194,14 @@ def toy_ratios(fps: float = 25.0, seconds: float = 4.0) -> pd.DataFrame:
 
 
 def corruption_table(results: Results) -> pd.DataFrame:
-    """What the networks were taught, how they agree, and what comes out: information, intensity."""
+    """What the networks were taught (`random`: per cent of labels drawn at random), how they agree, what comes out."""
     rows = []
     nets = results.networks.groupby("system").mean(numeric_only=True).drop(columns="seed")
-    for name in ("vnet", "vnet/permuted-labels", "vnet/random-labels-30", "vnet/random-labels-60",
-                 "vnet/random-labels"):
-        mine = rows_of(results.scores, name, PART)
-        rows.append({"system": name, **nets.loc[name].to_dict(), "information": information(results, name).value.mean(),
+    for name in measured(results, ("vnet", "vnet/permuted-labels", "vnet/random-labels-30", "vnet/random-labels-60",
+                                   "vnet/random-labels")):
+        mine, labels = rows_of(results.scores, name, PART), vnet.SYSTEMS[name].labels
+        rows.append({"system": name, "random": 0.0 if isinstance(labels, str) else 100 * labels,
+                     **nets.loc[name].to_dict(), "information": information(results, name).value.mean(),
                      "intensity": mine.achieved.groupby("seed").mean().mean(),
                      "upper skill": skill(results.scores, name, "upper_px", PART).value.mean()})
     return pd.DataFrame(rows)
@@ -152,14 +210,18 @@ def corruption_table(results: Results) -> pd.DataFrame:
 def convergence_rows(results: Results, systems: Sequence[str], column: str) -> dict[str, pd.Series]:
     """Mean error on validation windows over steps per system."""
     table = results.convergence
-    return {name: table[table.system == name].groupby("step")[column].mean() for name in systems}
+    return {name: table[table.system == name].groupby("step")[column].mean() for name in measured(results, systems)}
 
 
 def steps_table(results: Results) -> pd.DataFrame:
-    """Steps until 110 % of the smaller final error, vnet against other ways to train it; one row per seed."""
-    rivals = ("vnet/absolute-target", "vnet/absolute-target-bias", "vnet/no-pretrain")
-    return pd.concat([vnet_claims.steps_to_target(results, "vnet", name).assign(against=name)[
-        ["against", "seed", "value"]].rename(columns={"value": "log ratio of steps"}) for name in rivals])
+    """Steps until 110 % of the smaller final error, per pair that a claim compares; one row per pair and seed."""
+    pairs = {f"{MEAN_FACE} against positions": (MEAN_FACE, "vnet/absolute-target", False),
+             f"{MEAN_FACE} against positions from the mean face": (MEAN_FACE, "vnet/absolute-target-bias", False),
+             "vnet against joint training": (VNET, "vnet/no-pretrain", True),
+             "vnet against joint training, generator alone": (VNET, "vnet/no-pretrain", False)}
+    return pd.concat([vnet_claims.steps_to_target(results, a, b, before=before).assign(pair=name)[
+        ["pair", "seed", "value"]].rename(columns={"value": "log ratio of steps"})
+        for name, (a, b, before) in pairs.items()])
 
 
 def printed_table(claims: Sequence[Claim]) -> pd.DataFrame:
@@ -191,3 +253,41 @@ def room_table(results: Results) -> pd.DataFrame:
     means = results.scores.groupby(["seed", "system"]).proxy_confidence.mean().unstack()
     wanted = ["control/truth", "control/oracle", "control/shuffled-truth", "control/static-template"]
     return means[wanted].assign(room=sync_room(results)).reset_index()
+
+
+def clip_table(results: Results, seed: int, clip: str, systems: Sequence[str]) -> pd.DataFrame:
+    """Scores of one clip in words that can be checked by eye: what is too small, too large or absent in a picture."""
+    scores = results.scores[(results.scores.seed == seed) & (results.scores["clip"] == clip)].set_index("system")
+    mine = scores.loc[measured(results, systems)].reset_index()
+    return pd.DataFrame({"system": mine.system, "range of the lips (truth 1)": np.exp(mine.lip_range),
+                         "motion of the upper face (truth 1)": mine.upper_energy, "jerk (truth 1)": mine.jerk,
+                         "intensity (1 = full)": mine.achieved, "upper face (px)": mine.upper_px})
+
+
+# Claims beside what is measured for them ------------------------------------------------------------------------------
+
+
+def claimed(claims: Sequence[Claim], numbers: Sequence[int]) -> str:
+    """The claims of those numbers as a quotation: where the paper makes them, and what it says in our words."""
+    chosen = [by_id(claims, f"vnet-{number:02d}") for number in numbers]
+    return "\n>\n".join(f"> **{claim.id}** ({claim.where}): {claim.statement}" for claim in chosen)
+
+
+def advantage_table(claims: Sequence[Claim], found: dict[str, list[Evidence]], numbers: Sequence[int]) -> pd.DataFrame:
+    """What is compared for the claims of those numbers: a and b, advantage in the claimed direction, margin, scale.
+
+    The ends are those of the 95 % interval. A measure without a table, as one that is missing, has no numbers.
+    """
+    rows = []
+    for claim in (by_id(claims, f"vnet-{number:02d}") for number in numbers):
+        entry = claim.entry["conditions"]
+        for evidence in (e for e in found[claim.id] if e.role == "claim"):
+            key = evidence.delta_key or claim.delta_key[evidence.column]
+            ours = {} if evidence.d is None else shown(evidence.d, "advantage")
+            scale = vnet_claims.OWN_SCALES.get((claim.id, evidence.column), SCALES.get(key, "absolute"))
+            a, b = vnet_claims.OWN_SIDES.get((claim.id, evidence.column), (entry["a"], entry["b"]))
+            rows.append({"claim": claim.id, "measure": evidence.column, "a": a, "b": b,
+                         "advantage": ours.get("advantage"), "low": ours.get("advantage low"),
+                         "high": ours.get("advantage high"), "margin": DELTAS[key], "scale": scale,
+                         "note": evidence.note})
+    return pd.DataFrame(rows)

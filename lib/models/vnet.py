@@ -185,14 +185,33 @@ class Heard:
         return Heard(self.quality.detach(), self.logits.detach())
 
 
+class MeanOverRows(nn.Module):
+    """Average pooling (B, C, H, W) -> (B, C, H // n, W); torch's own takes five times as long on a processor."""
+
+    def __init__(self, n: int, padding: int = 0):
+        super().__init__()
+        self.n, self.padding = n, padding
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = nn.functional.pad(x, (0, 0, self.padding, self.padding)) if self.padding else x
+        return x[..., : x.shape[-2] // self.n * self.n, :].unflatten(-2, (-1, self.n)).mean(-2)
+
+
+class MeanOverColumns(MeanOverRows):
+    """Average pooling (B, C, H, W) -> (B, C, H, W // n)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.mT).mT
+
+
 class Sp2Emo(nn.Module):
     """Speech to emotion: four convolutions over coefficients and time, then three dense layers (Fig. 2)."""
 
     def __init__(self, c: Config = Config()):
         super().__init__()
         kernels = ((3, 7), (3, 5), (3, 3), (3, 3))
-        pools = (nn.AvgPool2d((2, 1)), nn.AvgPool2d((2, 1), padding=(1, 0)), nn.AvgPool2d((2, 1)),
-                 nn.Sequential(nn.AvgPool2d((4, 1)), nn.MaxPool2d((1, PER_FRAME))))
+        pools = (MeanOverRows(2), MeanOverRows(2, padding=1), MeanOverRows(2),
+                 nn.Sequential(MeanOverRows(4), nn.MaxPool2d((1, PER_FRAME))))
         widths = (1, *c.speech)
         self.blocks = nn.Sequential(*(
             nn.Sequential(nn.Conv2d(i, o, k, padding="same"), nn.Dropout(c.dropout), nn.BatchNorm2d(o), nn.ReLU(), pool)
@@ -265,7 +284,7 @@ class MelEncoder(nn.Module):
         self.bins, self.width = bins, bins // 16 * widths[-1]
         kernels = ((3, 5), *[(3, 3)] * 5)
         padding = ((1, 2), (1, 1), (1, 0), (1, 1), (1, 1), (1, 1))
-        pools = (*[nn.AvgPool2d((2, 1))] * 3, nn.AvgPool2d((1, PER_FRAME)), nn.AvgPool2d((2, 1)), nn.Identity())
+        pools = (*[MeanOverRows(2)] * 3, MeanOverColumns(PER_FRAME), MeanOverRows(2), nn.Identity())
         self.blocks = nn.Sequential(*(
             nn.Sequential(nn.Conv2d(i, o, k, padding=p), nn.BatchNorm2d(o), nn.LeakyReLU(SLOPE), pool)
             for i, o, k, p, pool in zip((1, *widths), widths, kernels, padding, pools, strict=False)))
