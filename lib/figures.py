@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 
 # Okabe and Ito's palette, told apart by colour-blind readers as well
@@ -44,15 +45,18 @@ def dots_with_intervals(axes: Axes, table: pd.DataFrame, value: str, unit: str) 
 
 
 def scatter_by(axes: Axes, points: np.ndarray, labels: Sequence, title: str, colours: Mapping | None = None) -> Axes:
-    """Two-dimensional points (N, 2) coloured by label; the axes of an embedding have no unit and no ticks."""
-    names = list(dict.fromkeys(labels))
-    for i, name in enumerate(sorted(names, key=str)):
+    """Two-dimensional points (N, 2) coloured by label, up to twenty of them, words by letter and numbers by size; the
+    axes of an embedding have no unit and no ticks."""
+    names = sorted(dict.fromkeys(labels), key=lambda name: (len(str(name)) * str(name).isdigit(), str(name)))
+    shades = [f"C{i}" for i in range(10)] if len(names) <= 10 else list(colormaps["tab20"].colors)
+    for i, name in enumerate(names):
         chosen = np.array([label == name for label in labels])
-        axes.scatter(*points[chosen].T, s=16, label=str(name), color=(colours or {}).get(name, f"C{i % 10}"), alpha=0.8)
+        axes.scatter(*points[chosen].T, s=16, label=str(name), color=(colours or {}).get(name, shades[i % len(shades)]),
+                     alpha=0.8)
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_title(title)
-    axes.legend(fontsize=7, loc="best", frameon=False, ncols=1 if len(names) < 7 else 2)
+    axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     return axes
 
 

@@ -48,11 +48,11 @@ class VoicesRecipe:
     """Whose voices AutoVC hears and how it learns; widths and weights of the paper scale are the published ones.
 
     In a short training the published weight of 1 makes all codes equal: constant codes have no content loss, and pitch
-    and speaker alone explain half of a mel. The neck has a quarter of the published width, since the puppets' few voices
-    fit through 16 numbers per direction, speaker and all; but a code is taken every 4 mel frames (64 ms) instead of
-    every 16. Codes of so few numbers four times a second lose the words: the opening of unseen actors' lips then follows
-    from converted mels by a line little more than half as well as from plain ones; from codes sixteen times a second
-    nearly as well, and speakers are told apart less, not more.
+    and speaker alone explain half of a mel. The neck has a quarter of the published width, since the puppets' few
+    voices fit through 16 numbers per direction, speaker and all; but a code is taken every 4 mel frames (64 ms) instead
+    of every 16. Codes of so few numbers four times a second lose the words: the opening of unseen actors' lips then
+    follows from converted mels by a line little more than half as well as from plain ones; from codes sixteen times a
+    second nearly as well, and speakers are told apart less, not more.
     """
 
     generator: autovc.Config = autovc.Config(8, 4, 64, 64, version="makeittalk")

@@ -222,12 +222,55 @@ def test_a_swap_with_the_own_code_is_no_swap(data):
     assert data.table.emotion[other] != data.table.emotion[clip] and data.table.actor[other] != data.table.actor[clip]
 
 
+def test_codes_within_and_across_videos_by_hand():
+    tracks = [np.full((4, 1), value) for value in (0.0, 0.2, 1.0, 5.0)]     # two clips of a video, another, a stranger
+    found = cfd_measures.within_and_across(tracks, pd.Series([0, 0, 0, 1]), pd.Series([0, 0, 1, 2]))
+    assert found["within"] == pytest.approx(0.2) and found["across"] == pytest.approx(0.9)
+    alone = [np.array([[0.0], [0.2]]), np.array([[1.0], [1.2]])]            # one clip per video: halves stand for two
+    found = cfd_measures.within_and_across(alone, pd.Series([0, 0]), pd.Series([0, 1]))
+    assert found["within"] == pytest.approx(0.2) and found["across"] == pytest.approx(1.0, abs=0.01)
+
+
+def test_the_style_branch_owes_nothing_to_an_identity_code_that_it_does_not_have():
+    assert cfd_measures.identity_share(train(SCALE, SEED, "cfd/no-identity", progress=False)) == 0
+    assert cfd_measures.identity_share(train(SCALE, SEED, "cfd", progress=False)) > 0
+
+
+def test_the_mean_identity_code_is_that_of_the_training_clips_and_any_code_can_be_given(data):
+    mean = cfd_measures.mean_identity(SCALE, SEED, "cfd").numpy()
+    codes = cfd_measures.codes(SCALE, SEED, "cfd")["identity"]
+    assert np.allclose(mean, np.mean([codes[i].mean(0) for i in data.rows("train").index], axis=0), atol=1e-6)
+    clip = int(data.rows("unseen").index[0])
+    faces = [cfd_measures.other_identity(SCALE, SEED, "cfd", clip, which) for which in ("mean", "0", "other")]
+    assert all(face.shape == data.landmarks[clip].shape for face in faces)
+    assert not np.allclose(faces[0], faces[1], atol=1e-6)
+
+
+def test_makeittalk_from_the_template_is_one_network_for_whole_and_cut_clips(data):
+    words = material(SCALE, SEED, "one-word")
+    clip = int(data.rows("unseen").index[0])
+    whole, cut = (cfd_measures.predictor(SCALE, SEED, f"{kind}makeittalk/template")(clip)
+                  for kind in ("", "one-word: "))
+    assert np.array_equal(cut, words.cut(whole, clip))
+    assert not np.allclose(whole, cfd_measures.predictor(SCALE, SEED, "makeittalk")(clip))
+
+
+def test_the_detector_looks_at_true_frames_as_it_looks_at_those_of_pcavs(data):
+    clip = int(data.rows("unseen").index[0])
+    at, found = cfd_measures.detected_truth(SCALE, SEED, clip)
+    assert at.tolist() == list(range(0, len(data.landmarks[clip]), cfd_measures.RENDERED_FRAMES))
+    assert found.shape == (len(at), 68, 2)
+    assert np.linalg.norm(found - data.landmarks[clip][at], axis=-1).mean() < 10
+
+
 def test_disturbed_sound_has_the_noise_it_is_named_after():
     rng, tone = np.random.default_rng(0), np.sin(np.arange(16000) / 10).astype(np.float32)
     for kind, ratio in (("noise 20 dB", 0.1), ("noise 10 dB", 10**-0.5)):
         noise = cfd_measures.disturbed(tone, kind, rng) - tone
         assert noise.std() / tone.std() == pytest.approx(ratio, rel=0.02)
-    assert cfd_measures.disturbed(tone, "quiet 12 dB", rng) == pytest.approx(tone * 10 ** (-12 / 20), abs=1e-6)
+    at = np.arange(16000) / 16000
+    low, middle, high = (np.sin(2 * np.pi * hz * at).astype(np.float32) for hz in (100, 1000, 5000))
+    assert cfd_measures.disturbed(low + middle + high, "telephone", rng) == pytest.approx(middle, abs=1e-4)
     assert np.array_equal(cfd_measures.disturbed(tone, "clean", rng), tone)
 
 

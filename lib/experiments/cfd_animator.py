@@ -59,20 +59,12 @@ def animator(scale: str, seed: int) -> CfdAnimator:
 
 def slider_video(path: Path | str, shown: CfdAnimator, audio: np.ndarray) -> Path:
     """One mp4 with sound: both ends of the axis and the unshifted face between them, landmarks and pictures."""
-    import cv2
-
-    from lib.experiments.landmark_videos import OWN_VOICE, PANEL
+    from lib.experiments.landmark_videos import BAND, OWN_VOICE, PANEL, sheets
     from lib.face.drawing import draw
-    from lib.face.render import contact_sheet, write_video
+    from lib.face.render import write_video
 
     places = {"solemn, -2 SD": ("solemn", 1.0), "as heard": ("excited", 0.0), "excited, +2 SD": ("excited", 1.0)}
     lines = {title: draw(shown.landmarks(audio, *place), "makeittalk", PANEL) for title, place in places.items()}
     faces = {f"{title}: picture": shown.pictures(audio, *place) for title, place in places.items()}
-    panels = lines | faces
-
-    def frames():
-        for together in zip(*panels.values(), strict=True):
-            large = [cv2.resize(picture, (PANEL, PANEL), interpolation=cv2.INTER_CUBIC) for picture in together]
-            yield contact_sheet(large, panels, columns=len(places))
-
-    return write_video(Path(path), frames(), shown.fps, audio, comment=f"Sound: {OWN_VOICE}.")
+    frames = sheets(lines | faces, len(places), BAND)
+    return write_video(Path(path), frames, shown.fps, audio, comment=f"Sound: {OWN_VOICE}.")

@@ -3,10 +3,12 @@
 All tables are functions of (scale, seed), cached by name. What both landmark papers measure is in
 lib/experiments/track_measures.py; here is what concerns the codes of CFD, its rivals and its ablations.
 
-Names beside those of `cfd.SYSTEMS`: `cfd~identity=0` has its identity code zeroed, `cfd~identity=other` another
-speaker's; `makeittalk~finished` has the hand-tuned steps of its released inference, `makeittalk` none. PC-AVS hears
-windows of a fifth of a second and was trained on other material by everybody who printed its numbers, so on one-word
-clips it is the same network as on whole ones.
+Names beside those of `cfd.SYSTEMS`: `cfd~identity=mean` has the mean identity code of the training clips in the place
+of its own, `cfd~identity=other` that of another speaker, `cfd~identity=0` zeros, which no network has met in training.
+`makeittalk~finished` has the hand-tuned steps of its released inference, `makeittalk` none; `makeittalk/template` has
+learned displacements from the neutral face, where all are tested, `makeittalk` as released from the clip's frame of the
+most closed mouth. PC-AVS hears windows of a fifth of a second and was trained on other material by everybody who
+printed its numbers, so on one-word clips it is the same network as on whole ones; so is `makeittalk/template`.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +20,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from lib.data.clip import resample
+from lib.data.clip import SAMPLE_RATE, resample
 from lib.experiments import cfd, measures, track_measures
 from lib.experiments.cfd import MANNER, READINGS, REAL, SIZES, SYSTEMS, WORDS, Trained, material, train, untrained
 from lib.experiments.cfd_material import Excerpts
@@ -32,15 +34,20 @@ from lib.study import cached_arrays, code_digest, run_folder
 MODULES = (*cfd.CODE, "lib.models.makeittalk", "lib.experiments.cfd_measures")
 FULL = ("cfd", "makeittalk", "pcavs", "control/static-template", "control/shuffled-audio", "control/oracle")
 BRIEF = ("distance", "similarity", "judge")          # what Table 2 needs
-VARIED = ("cfd~identity=0", "cfd~identity=other", "makeittalk~finished")
-ONE_WORD = (*WORDS, "one-word: makeittalk", "one-word: pcavs")
+VARIED = ("cfd~identity=mean", "cfd~identity=0", "cfd~identity=other", "makeittalk~finished", "makeittalk/template")
+ONE_WORD = (*WORDS, "one-word: makeittalk", "one-word: makeittalk/template", "one-word: pcavs")
 CONTROLS = (*TrackControls.names, "control/truth")
+DEAF = ("control/static-template", "control/mean-motion", "control/shuffled-audio")    # hear nothing of the clip
+DETECTED = "control/detected-truth"                  # what the landmark detector makes of the true faces
 STEPS = (-2.0, -1.0, 0.0, 1.0, 2.0)                  # standard deviations of PC1 scores
 AROUSED, CALM = ("happy", "angry", "surprised", "fearful"), ("sad", "neutral")
-SOUNDS = ("clean", "noise 20 dB", "noise 10 dB", "room", "quiet 12 dB")
-HEARD = ("clean", "noise 10 dB", "room", "quiet 12 dB")              # of the nuisance that probes look for
+SOUNDS = ("clean", "noise 20 dB", "noise 10 dB", "room", "telephone")
+HEARD = ("clean", "noise 10 dB", "room", "telephone")                # of the nuisance that probes look for
+TELEPHONE_HZ = (300, 3400)
 CODES = ("content", "emotion", "identity")
 EVERY = 2                                            # unseen clips where exact faces or sounds are made anew
+RENDERED = 4                                         # unseen clips that are rendered, one in so many,
+RENDERED_FRAMES = 8                                  # and of their frames one in so many: rendering is slow
 
 
 def _cached(scale: str, seed: int, name: str, compute: Callable[[], pd.DataFrame], *settings) -> pd.DataFrame:
@@ -66,13 +73,12 @@ def predictor(scale: str, seed: int, name: str) -> Callable[[int], np.ndarray]:
     if plain.startswith("control/"):
         return lambda i: controls(scale, seed, name.split(": ")[0] if ": " in name else "corpus").predict(plain, i)
     if plain.startswith("makeittalk"):
-        rival = makeittalk(scale, seed, data)
-        return lambda i: rival.predict(data.converted[i], data.template(i), data.speaker[i], plain.endswith("finished"))
+        return lambda i: _makeittalk_landmarks(scale, seed, plain, data, i)
     if plain == "pcavs":
         return lambda i: _pcavs_landmarks(scale, seed, data, i)
     if "~identity" in name:
         system, _, which = name.partition("~identity=")
-        return lambda i: other_identity(train(scale, seed, system), i, which)
+        return lambda i: other_identity(scale, seed, system, i, which)
     return train(scale, seed, name).predict
 
 
@@ -87,14 +93,23 @@ def controls(scale: str, seed: int, kind: str = "corpus") -> TrackControls:
 
 
 @lru_cache(maxsize=8)
-def makeittalk(scale: str, seed: int, data: Tracks):
-    """MakeItTalk trained on the clips of a seed; for one-word clips with windows that fit them."""
+def makeittalk(scale: str, seed: int, data: Tracks, reference: str = "closed"):
+    """MakeItTalk trained on the clips of a seed from a reference face (`landmark_systems.MakeItTalkSize`); for one-word
+    clips with windows that fit them."""
     from lib.experiments.landmark_systems import MAKEITTALK_SIZES, train_makeittalk
 
     size, shortest = MAKEITTALK_SIZES[scale], min(len(x) for x in data.landmarks)
     fitted = {part: replace(getattr(size, part), window=min(getattr(size, part).window, shortest))
               for part in ("content", "speaker")}
-    return train_makeittalk(data, replace(size, **fitted), label=f"makeittalk, seed {seed}")
+    return train_makeittalk(data, replace(size, reference=reference, **fitted),
+                            label=f"makeittalk from {reference}, seed {seed}")
+
+
+def _makeittalk_landmarks(scale: str, seed: int, name: str, data: Tracks, clip: int) -> np.ndarray:
+    if name == "makeittalk/template" and isinstance(data, Excerpts):
+        return data.cut(_makeittalk_landmarks(scale, seed, name, data.whole, clip), clip)
+    rival = makeittalk(scale, seed, data, "template" if name.endswith("template") else "closed")
+    return rival.predict(data.converted[clip], data.template(clip), data.speaker[clip], name.endswith("finished"))
 
 
 @lru_cache(maxsize=4)
@@ -117,16 +132,43 @@ def _detected(scale: str, seed: int, clip: int) -> np.ndarray:
     return pcavs(scale, seed).predict(clip)
 
 
-def other_identity(trained: Trained, clip: int, which: str) -> np.ndarray:
-    """Landmarks with the identity code zeroed ("0"), or with that of the next unseen speaker ("other")."""
+def detected_truth(scale: str, seed: int, clip: int) -> tuple[np.ndarray, np.ndarray]:
+    """Frames (K,) of a clip, one in RENDERED_FRAMES, and the landmarks (K, 68, 2) in pixels that PC-AVS's detector
+    finds in true pictures of them, taken and calibrated as PC-AVS's own are."""
+    from lib.experiments.draw import corpus
+    from lib.models.detector import calibrated
+    from lib.models.translation import to_tensor
+    from lib.picture_foundations import face_window
+
+    rival = pcavs(scale, seed)
+    at = np.arange(0, len(rival.data.landmarks[clip]), RENDERED_FRAMES)
+    images, _ = rival.camera.frames(corpus(scale)[rival.data.table.position[clip]], at, pose=False)
+    picture, rest = rival.reference(clip)
+    found = rival.detector.detect(to_tensor(np.concatenate([picture[None], face_window(images)])))
+    return at, calibrated(found[1:], found[0], rest)
+
+
+def other_identity(scale: str, seed: int, name: str, clip: int, which: str) -> np.ndarray:
+    """Landmarks (T, 68, 2) in pixels of a system with another identity code: "mean", "0" or "other", see the module."""
+    trained = train(scale, seed, name)
     p = trained.codes(trained.course.feature[clip])
-    code = torch.zeros_like(p.identity)
-    if which == "other":
-        rows = trained.data.rows("unseen")
-        strangers = rows.index[rows.actor != trained.data.table.actor[clip]]
-        lent = trained.codes(trained.course.feature[int(strangers[clip % len(strangers)])]).identity
-        code = lent.mean(1, keepdim=True).expand_as(p.identity)
-    return trained.pixels(trained.spoken_with(p, p.emotion, code), clip)
+    code = {"0": lambda: torch.zeros(p.identity.shape[-1]), "mean": lambda: mean_identity(scale, seed, name),
+            "other": lambda: lent_identity(trained, clip)}[which]()
+    return trained.pixels(trained.spoken_with(p, p.emotion, code.expand_as(p.identity)), clip)
+
+
+@lru_cache(maxsize=4)
+def mean_identity(scale: str, seed: int, name: str) -> Tensor:
+    """Mean identity code (C,) over the frames of the training clips, each clip counting alike."""
+    rows = train(scale, seed, name).data.rows("train")
+    return torch.from_numpy(clip_means([codes(scale, seed, name)["identity"][i] for i in rows.index]).mean(0))
+
+
+def lent_identity(trained: Trained, clip: int) -> Tensor:
+    """Identity code (C,) of an unseen speaker other than the clip's, mean over one of their clips."""
+    rows = trained.data.rows("unseen")
+    strangers = rows.index[rows.actor != trained.data.table.actor[clip]]
+    return trained.codes(trained.course.feature[int(strangers[clip % len(strangers)])]).identity[0].mean(0)
 
 
 # Table 2 --------------------------------------------------------------------------------------------------------------
@@ -134,12 +176,34 @@ def other_identity(trained: Trained, clip: int, which: str) -> np.ndarray:
 
 def scores(scale: str, seed: int, names: Sequence[str] = ()) -> pd.DataFrame:
     """Scores of every system, rival and control on the unseen clips (`track_measures.score`); all kinds for FULL."""
-    return _scored(scale, seed, names or (*SYSTEMS, *VARIED, "makeittalk", "pcavs", *CONTROLS))
+    if names:
+        return _scored(scale, seed, names)
+    found = _scored(scale, seed, (*SYSTEMS, *VARIED, "makeittalk", "pcavs", *CONTROLS))
+    return pd.concat([found, detected_scores(scale, seed)], ignore_index=True)
+
+
+def detected_scores(scale: str, seed: int) -> pd.DataFrame:
+    """Scores of the truth as the detector sees it: the floor of a rival in pictures. One unseen clip in RENDERED, drawn
+    at random, because clips lie in the order of their emotions."""
+    data = material(scale, seed)
+    unseen = data.rows("unseen").index.to_numpy()
+    chosen = np.random.default_rng([seed, 31]).permutation(unseen)[: -(-len(unseen) // RENDERED)]
+
+    def compute() -> pd.DataFrame:
+        rows = []
+        for clip in np.sort(chosen):
+            at, found = detected_truth(scale, seed, int(clip))
+            rows.append({"seed": seed, "system": DETECTED, **measures.factors(data, clip), **track_measures.score(
+                data, clip, found, data.landmarks[clip][at], emotions_of(data), kinds=("distance", "similarity"))})
+        return pd.DataFrame(rows)
+
+    return _cached(scale, seed, f"scores-{DETECTED}", compute)
 
 
 def manner_scores(scale: str, seed: int) -> pd.DataFrame:
     """The same where all speak in one actor's manner: does the identity code matter where identity does not?"""
-    return _scored(scale, seed, (*MANNER, "one-manner: cfd~identity=0", *_beside("one-manner")))
+    other = (f"one-manner: cfd~identity={which}" for which in ("mean", "0"))
+    return _scored(scale, seed, (*MANNER, *other, *_beside("one-manner")))
 
 
 def word_scores(scale: str, seed: int) -> pd.DataFrame:
@@ -150,19 +214,20 @@ def word_scores(scale: str, seed: int) -> pd.DataFrame:
 def real_scores(scale: str, seed: int) -> pd.DataFrame:
     """The same on StyleTalk's recordings, distances only, and `floor_px`: what the detector's jitter alone costs there.
 
-    Raises AssetMissing where the recordings are not found.
+    No oracle stands beside them, because nobody knows what a listener could know of a recording; no rival either, so
+    that every MakeItTalk that is trained answers a claim. Raises AssetMissing where the recordings are not found.
     """
     from lib.face.registration import noise_distance
 
-    scored = _scored(scale, seed, (*REAL, "real: makeittalk", *_beside("real"), "real: control/mean-motion"))
+    scored = _scored(scale, seed, (*REAL, *(f"real: {name}" for name in (*DEAF, "control/shuffled-truth"))))
     data = material(scale, seed, "real")
     floors = {data.table["clip"][i]: noise_distance(data.jitter_px[i]) for i in data.table.index}
     return scored.assign(floor_px=scored["clip"].map(floors))
 
 
 def _beside(kind: str) -> tuple[str, ...]:
-    """Controls that say what there is to learn on other material."""
-    return tuple(f"{kind}: {name}" for name in ("control/static-template", "control/oracle", "control/shuffled-truth"))
+    """Controls that say what there is to learn on other material, and how much of it needs no ear."""
+    return tuple(f"{kind}: {name}" for name in (*DEAF, "control/oracle", "control/shuffled-truth"))
 
 
 def _scored(scale: str, seed: int, names: Sequence[str]) -> pd.DataFrame:
@@ -170,7 +235,7 @@ def _scored(scale: str, seed: int, names: Sequence[str]) -> pd.DataFrame:
         data = tracks_of(scale, seed, name)
         kinds = KINDS if name in FULL else BRIEF
         kinds = ("distance", "similarity") if ": " in name else kinds
-        kinds = ("distance",) if name.startswith("real: ") else kinds
+        kinds = ("distance",) if name.startswith(("real: ", "one-manner: ")) else kinds
         return track_measures.scores(data, name, data.rows("unseen"), predictor(scale, seed, name), emotions_of(data),
                                      kinds=kinds)
 
@@ -215,7 +280,8 @@ def clip_means(tracks: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def disturbed(audio: np.ndarray, kind: str, rng: np.random.Generator) -> np.ndarray:
-    """Sound (N,) as one of SOUNDS: white noise so far below the speech, a room of 0.3 s, or 12 dB less of it all."""
+    """Sound (N,) at 16 kHz as one of SOUNDS: white noise so far below the speech, a room of 0.3 s, or the band of a
+    telephone. Its level is no disturbance: AutoVC sets every sound to -20 dBFS before it listens."""
     from lib.experiments import ecm
 
     if kind == "room":
@@ -223,7 +289,14 @@ def disturbed(audio: np.ndarray, kind: str, rng: np.random.Generator) -> np.ndar
     if kind.startswith("noise"):
         level = audio.std() * 10 ** (-float(kind.split()[1]) / 20)
         return (audio + level * rng.standard_normal(len(audio))).astype(np.float32)
-    return audio * np.float32(10 ** (-12 / 20)) if kind.startswith("quiet") else audio
+    return in_band(audio, *TELEPHONE_HZ) if kind == "telephone" else audio
+
+
+def in_band(audio: np.ndarray, low_hz: float, high_hz: float) -> np.ndarray:
+    """Sound (N,) at 16 kHz without all that lies outside a band."""
+    spectrum, at_hz = np.fft.rfft(audio), np.fft.rfftfreq(len(audio), 1 / SAMPLE_RATE)
+    spectrum[(at_hz < low_hz) | (at_hz > high_hz)] = 0
+    return np.fft.irfft(spectrum, len(audio)).astype(np.float32)
 
 
 def heard(data: Tracks, clip: int, kind: str) -> tuple[np.ndarray, np.ndarray]:
@@ -339,6 +412,62 @@ def equal_error_rate(same: np.ndarray, other: np.ndarray) -> float:
     return float((rejected[best] + accepted[best]) / 2)
 
 
+def video_distances(scale: str, seed: int) -> pd.DataFrame:
+    """Distance of emotion codes of unseen clips within a video over that to other videos of the person, for `LEAKS`; of
+    one encoder without such a code, its only one."""
+    data, found = material(scale, seed), []
+    unseen = data.rows("unseen")
+    video = unseen.groupby(["actor", "session", "emotion"]).ngroup()
+    for name in LEAKS:
+        own = codes(scale, seed, name)
+        tracks = own.get("emotion", own["content"])
+        found.append({"seed": seed, "system": name,
+                      **within_and_across([tracks[i] for i in unseen.index], unseen.actor, video)})
+    return pd.DataFrame(found)
+
+
+def within_and_across(tracks: Sequence[np.ndarray], actor: pd.Series, video: pd.Series) -> dict[str, float]:
+    """Mean absolute difference of clip means of codes (T, C): two clips of one video, two videos of one person, ratio.
+
+    Where no video has two clips, both halves of a clip stand for them, as both windows of it do in training.
+    """
+    actor, video = actor.to_numpy(), video.to_numpy()
+    if len(set(video)) == len(video):
+        tracks = [half for track in tracks for half in np.array_split(track, 2)]
+        actor, video = actor.repeat(2), video.repeat(2)
+    means = clip_means(tracks)
+    distance, once = np.abs(means[:, None] - means[None]).mean(-1), np.triu(np.ones((len(means),) * 2, bool), 1)
+    same = video[:, None] == video[None]
+    within = distance[same & once].mean()
+    across = distance[(actor[:, None] == actor[None]) & ~same & once].mean()
+    return {"within": within, "across": across, "within_over_across": within / max(across, 1e-12)}
+
+
+STYLED = ("cfd", "one-manner: cfd")
+
+
+def identity_shares(scale: str, seed: int) -> pd.DataFrame:
+    """Share of the variance of the style branch's output that the identity code brings about, unseen clips, `STYLED`.
+
+        share = E |D_style(e, i) - D_style(e, i')|^2 / (2 Var D_style)       i' of another speaker
+
+    Jansen's estimate of the total effect of an input: 0 where it changes nothing, 1 where it decides all.
+    """
+    return pd.DataFrame([{"seed": seed, "system": name, "share": identity_share(train(scale, seed, name))}
+                         for name in STYLED])
+
+
+def identity_share(trained: Trained) -> float:
+    """See `identity_shares`."""
+    own, changes = [], []
+    for clip in trained.data.rows("unseen").index:
+        p = trained.codes(trained.course.feature[clip])
+        other = trained.spoken_with(p, p.emotion, lent_identity(trained, int(clip)).expand_as(p.identity))
+        own.append(p.styled[0].flatten(1).numpy())
+        changes.append(np.square(own[-1] - other.styled[0].flatten(1).numpy()).sum(-1))
+    return float(np.concatenate(changes).mean() / max(2 * np.concatenate(own).var(0).sum(), 1e-12))
+
+
 # The walk along the first principal component -------------------------------------------------------------------------
 
 
@@ -402,7 +531,11 @@ def lips_over_eyes(landmarks: np.ndarray) -> np.ndarray:
 
 def shares(scale: str, seed: int) -> pd.DataFrame:
     """Variance of PC1 scores of held-out clips that each known factor explains (eta squared, corrected for chance), and
-    the same with labels drawn anew ("control/random-label")."""
+    the same with labels drawn anew ("control/random-label").
+
+    A session belongs to one speaker, so the nuisance is what sessions explain of the scores around each speaker's mean:
+    else it would hold all that the speaker explains.
+    """
     data, (centre, direction, _) = material(scale, seed), principal_axis(scale, seed)
     rows = data.table[data.table.part != "train"]
     score = (clip_means([codes(scale, seed, "cfd")["emotion"][i] for i in rows.index]) - centre) @ direction
@@ -410,8 +543,11 @@ def shares(scale: str, seed: int) -> pd.DataFrame:
     factors = {"emotion": np.char.add(rows.emotion.to_numpy(str), level.astype(str)),
                "content": rows.sentence.to_numpy(str), "identity": rows.actor.to_numpy(str),
                "nuisance": np.char.add(rows.actor.to_numpy(str), np.char.add("s", rows.session.to_numpy(str)))}
+    scores = dict.fromkeys(factors, score)
+    scores["nuisance"] = score - pd.Series(score).groupby(factors["identity"]).transform("mean").to_numpy()
     rng = np.random.default_rng([seed, 29])
-    return pd.DataFrame([{"seed": seed, "system": system, "factor": factor, "share": explained(score, order(labels))}
+    return pd.DataFrame([{"seed": seed, "system": system, "factor": factor,
+                          "share": explained(scores[factor], order(labels))}
                          for factor, labels in factors.items()
                          for system, order in (("cfd", lambda x: x), ("control/random-label", rng.permutation))])
 
@@ -444,7 +580,8 @@ def swaps(scale: str, seed: int) -> pd.DataFrame:
 
     swap_skill          1 - |swapped - exact| / |unswapped - exact|: 1 = exact, 0 = no better than A's own code
     upper_skill, lip_skill   the same on brows and eyes, and on the lips
-    lip_content         how much further the lips are from exact ones than without a swap, each around its own mean (px)
+    lip_content         how much further from the exact lips the swap leaves the lips, each around its own mean (px):
+                        0 where a swap does nothing, below 0 where it helps
     """
     return _cached(scale, seed, "swaps", lambda: pd.concat([_swaps(scale, seed, n) for n in SWAPPED]), SWAPPED)
 
@@ -461,7 +598,7 @@ def _swaps(scale: str, seed: int, name: str) -> pd.DataFrame:
         skills = {f"{region}_skill": swap_skill([swapped[:, points]], [exact[:, points]], [kept[:, points]])[0]
                   for region, points in (("swap", GROUPS["all"]), ("upper", GROUPS["upper"]), ("lip", GROUPS["lips"]))}
         out.append({"seed": seed, "system": name, **measures.factors(data, int(a)), "to": data.table.emotion[b],
-                    **skills, "lip_content": _lips(swapped, exact) - _lips(kept, data.floor[a])})
+                    **skills, "lip_content": _lips(swapped, exact) - _lips(kept, exact)})
     return pd.DataFrame(out)
 
 

@@ -19,6 +19,7 @@ from lib.face.render import contact_sheet, write_video
 from lib.face.warp import Portrait, astronaut
 
 PANEL = 256                         # pixels of one picture in a video
+BAND = 28                           # white rows above it, for a title that would be lost on a dark head
 OWN_VOICE = "voice of the embedded puppet corpus (eSpeak NG), free"
 
 
@@ -68,13 +69,15 @@ def _checked(path: Path | str, systems: Mapping[str, np.ndarray]) -> dict[str, n
 
 
 def _write(path: Path | str, panels: Mapping[str, np.ndarray], fps: float, audio: np.ndarray, comment: str) -> Path:
-    return write_video(Path(path), _rows(panels), fps, audio, comment=comment)
+    return write_video(Path(path), sheets(panels, len(panels)), fps, audio, comment=comment)
 
 
-def _rows(panels: Mapping[str, np.ndarray]) -> Iterator[np.ndarray]:
-    """Each frame of all panels beside each other, with their titles."""
+def sheets(panels: Mapping[str, np.ndarray], columns: int, band: int = 0) -> Iterator[np.ndarray]:
+    """Each frame of all panels (T, H, W, 3), row by row, with their titles: in them, or above them in a white band of
+    so many pixels."""
     import cv2
 
     for together in zip(*panels.values(), strict=True):
         large = [cv2.resize(picture, (PANEL, PANEL), interpolation=cv2.INTER_CUBIC) for picture in together]
-        yield contact_sheet(large, panels, columns=len(panels))
+        yield contact_sheet([np.pad(picture, ((band, 0), (0, 0), (0, 0)), constant_values=255) for picture in large],
+                            panels, columns=columns)
