@@ -20,9 +20,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lib.errors import InputError, StudyError
-from lib.paths import CACHE, NOTEBOOKS, ROOT, asset_folders, results, write_aside
+from lib.paths import CACHE, NOTEBOOKS, ROOT, asset_folders, results, results_are_aside, write_aside
 
 PROGRESS_EVERY_S = 10.0
+EACH_SEED = "each-seed"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -241,21 +242,36 @@ def execute(name: str, destination: Path, given: dict[str, object], after: Seque
     Raises NotebookFailed when a cell raises or the kernel dies; `destination` is then left as it was.
     """
     source = NOTEBOOKS / f"{name}.ipynb"
-    notebook = read(source)
+    notebook = each_seed(read(source)) if results_are_aside() else read(source)
     used = {key: value for key, value in given.items() if key in parameters(notebook)}
     partial = CACHE / "notebooks" / "-".join(destination.parts[-4:])      # seed0-laptop-notebooks-05_eavanet.ipynb
     label = " ".join([name, *(f"{key}={value}" for key, value in used.items())])
     before = Cost.so_far()
     with Progress(label, notebook.cells, partial.with_suffix(".progress"), bool(used)) as progress:
-        run_cells(source, partial, used, progress)
+        run_cells(notebook, source, partial, used, progress)
     cost = sum(map(cost_of, after), Cost.so_far() - before)
     publish(partial, destination, {"parameters": used, **cost.rounded()})
     progress.bars.unlink()
     return destination
 
 
-def run_cells(source: Path, partial: Path, used: dict[str, object], progress: Progress) -> None:
-    """Let papermill execute every cell; the first that fails becomes one message with its place."""
+def each_seed(notebook):
+    """A notebook in which only cells tagged "each-seed" do something: those that train and measure.
+
+    A run of one seed beside others fills the cache for the run over all seeds, which draws the figures. Cells keep
+    their places. A notebook without such tags is left as it is.
+    """
+    marked = [{"parameters", EACH_SEED} & set(cell.metadata.get("tags", [])) for cell in notebook.cells]
+    if not any(EACH_SEED in tags for tags in marked):
+        return notebook
+    for cell, tags in zip(notebook.cells, marked, strict=True):
+        if cell.cell_type == "code" and not tags:
+            cell.source = ""
+    return notebook
+
+
+def run_cells(notebook, source: Path, partial: Path, used: dict[str, object], progress: Progress) -> None:
+    """Let papermill execute every cell; the first that fails becomes one message with its place in `source`."""
     import papermill
     from nbclient.exceptions import DeadKernelError
 
@@ -264,7 +280,7 @@ def run_cells(source: Path, partial: Path, used: dict[str, object], progress: Pr
     quiet = {"progress_bar": False, "log_output": False}
     hooks = {"on_cell_start": progress.cell, "extra_arguments": kernel, "kernel_name": "python3"}
     try:
-        papermill.execute_notebook(source, partial, used, cwd=NOTEBOOKS, **quiet, **hooks)
+        papermill.execute_notebook(notebook, partial, used, cwd=NOTEBOOKS, **quiet, **hooks)
     except papermill.PapermillExecutionError as problem:
         raise failure(source, partial, progress, f"{problem.ename}: {problem.evalue}") from None
     except DeadKernelError:

@@ -49,11 +49,11 @@ class Recipe:
     test_actors: tuple[int, ...] = tuple(range(424, 432))
     frames: int = 8                                 # of every clip
     translation: image_translation.Config = image_translation.Config(size=128, channels=16)
-    translation_steps: int = 800
+    translation_steps: int = 600
     translation_batch: int = 4
-    detector_steps: int = 1500
+    detector_steps: int = 1200
     detector_batch: int = 32
-    pcavs_steps: int = 1000
+    pcavs_steps: int = 800
     pcavs_heads: int = 4                            # of a batch, with
     pcavs_frames: int = 4                           # frames each
     learning_rate: float = 2e-3

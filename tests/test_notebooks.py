@@ -1,5 +1,7 @@
 """Notebooks: their form, the machinery that executes them, and one execution of all of them at smoke scale."""
 
+import ast
+import builtins
 import re
 
 import nbformat
@@ -166,6 +168,31 @@ def test_bars_of_a_kernel_are_told_on_the_terminal(write, monkeypatch, capsys):
     root = write("00_a", markdown("# A"), parameters_cell("n = 0"), markdown("## Training"), code(loop))
     notebooks.execute("00_a", root / "out" / "00_a.ipynb", {})
     assert re.search(r"cell 4/4 · Training · fit: +\d+%", capsys.readouterr().err)
+
+
+def test_a_run_of_one_seed_beside_others_executes_the_tagged_cells_alone(write, monkeypatch):
+    shows = code("raise RuntimeError('only the run over all seeds draws')")
+    measures = code("m = n + 1")
+    measures.metadata["tags"] = [notebooks.EACH_SEED]
+    root = write("00_a", markdown("# A"), parameters_cell("n = 0"), measures, shows)
+    monkeypatch.setenv("STUDY_RESULTS", str(root))
+    notebooks.execute("00_a", root / "out" / "00_a.ipynb", {})
+    assert [cell.source for cell in notebooks.read(root / "out" / "00_a.ipynb").cells][-2:] == ["m = n + 1", ""]
+
+
+@pytest.mark.parametrize("name", [name for name in notebooks.names() if "00" < name[:2] < "06"])
+def test_the_tagged_cells_of_a_paper_need_no_others(name):
+    """Names that they use are theirs, built in, or parameters."""
+    found = notebooks.each_seed(read(name))
+    tree = ast.parse("\n".join(cell.source for cell in found.cells if cell.cell_type == "code"))
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    bound = {node.id for node in names if not isinstance(node.ctx, ast.Load)}
+    bound |= {alias.asname or alias.name.split(".")[0] for node in ast.walk(tree)
+              if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names}
+    bound |= {node.name for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler) and node.name}
+    used = {node.id for node in names if isinstance(node.ctx, ast.Load)}
+    assert used <= bound | set(dir(builtins)), used - bound - set(dir(builtins))
+    assert "gather" in ast.unparse(tree)
 
 
 # All of them, once ---------------------------------------------------------------------------------------------------

@@ -184,8 +184,8 @@ MAKEITTALK_SIZES = {
     # slower than this, the content branch stays at the mean mouth; at 2e-2 it does too
     "laptop": MakeItTalkSize(
         makeittalk.reduced(48, ROWS, dropout=0.0),
-        Size(width=48, batch=8, window=32, steps=800, learning_rate=7e-3),
-        Size(width=48, batch=8, window=32, steps=150, learning_rate=4e-3),
+        Size(width=48, batch=8, window=32, steps=600, learning_rate=7e-3),
+        Size(width=48, batch=8, window=32, steps=120, learning_rate=4e-3),
     ),
     "paper": MakeItTalkSize(makeittalk.Config(window=ROWS, axes=2, seen=9), _PAPER, _PAPER),
 }  # fmt: skip

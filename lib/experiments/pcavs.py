@@ -44,7 +44,7 @@ class Size:
     learning_rate: float = 1e-3
 
 
-SIZES = {"smoke": Size(4, 16, 4), "laptop": Size(4, 32, 6, 2e-3), "paper": Size(24, 64, 40)}
+SIZES = {"smoke": Size(4, 16, 4), "laptop": Size(3, 32, 5, 2e-3), "paper": Size(24, 64, 40)}
 
 
 @dataclass(frozen=True, eq=False)
