@@ -2,10 +2,11 @@
 
     shared parts -> 00, and a paper's notebook once per seed -> the same one over all seeds -> 06, 07 -> README
 
-Shared parts (lib/prepare.py) are corpus, foundations and features that no seed changes. A run with one seed fills the cache, in parallel with its siblings, on one thread; the run over all seeds finds
-everything there and writes tables, figures and verdicts to results/<scale>/. Notebooks and the modules they import
-are the inputs, so that a change runs again exactly what it can affect. The outputs are stamps in cache/, because
-results/laptop is part of the repository: a fresh clone has results, yet has run nothing.
+Shared parts (lib/prepare.py) are corpus, foundations and features that no seed changes. A run with one seed fills the
+cache, in parallel with its siblings; the run over all seeds finds everything there and writes tables, figures and
+verdicts to results/<scale>/. Each has one thread, on which small networks run faster than on two. Notebooks and the
+modules they import are the inputs, so that a change runs again exactly what it can affect. The outputs are stamps in
+cache/, because results/laptop is part of the repository: a fresh clone has results, yet has run nothing.
 
     python -m lib.workflow laptop            snakemake --config scale=laptop seeds=[0,1,2] --cores 2
 """
@@ -20,7 +21,7 @@ STAMPS = paths.CACHE / "workflow" / SCALE
 FIRST, LAST = "00", "06"                # shows corpus and foundations; from here on notebooks read results
 NAMES = notebooks.names()
 PAPERS = [name for name in NAMES if FIRST < name[:2] < LAST]
-RUN = f"{sys.executable} -m lib.notebooks {{wildcards.name}} --scale {SCALE} --threads {{params.cores}}"
+RUN = f"{sys.executable} -m lib.notebooks {{wildcards.name}} --scale {SCALE} --threads 1"
 
 
 def stamp(name):
@@ -87,7 +88,6 @@ rule part:
         lambda wildcards: list(map(part_stamp, prepare.PARTS[wildcards.part].after)),
     output:
         touch(STAMPS / "part.{part}.done"),
-    threads: 1
     shell:
         f"{sys.executable} -m lib.prepare {{wildcards.part}} --scale {SCALE} >&2"
 
@@ -105,7 +105,6 @@ rule one_seed:
         touch(STAMPS / "{name}.seed{seed}.done"),
     threads: 1
     params:
-        cores=1,
         aside=lambda wildcards: STAMPS / f"seed{wildcards.seed}",
     shell:
         "STUDY_RESULTS={params.aside} " + RUN + " --seeds {wildcards.seed} >&2"
@@ -119,7 +118,6 @@ rule notebook:
         touch(STAMPS / "{name}.done"),
     threads: lambda wildcards: 2 if times_something(wildcards.name) else 1
     params:
-        cores=1,                       # the small networks run faster on one core than on two
         seeds=SEEDS,
         after=lambda wildcards, input: [seed_copy(wildcards.name, seed) for seed in seeds_apart(wildcards.name)],
     shell:

@@ -1,5 +1,9 @@
 """Errors that a user can act on: each names the file, what was expected and what to do."""
 
+import functools
+import sys
+from collections.abc import Callable
+
 
 class StudyError(Exception):
     """Base of every error this project raises on purpose."""
@@ -23,6 +27,19 @@ class LicenceError(StudyError, PermissionError):
 
 class InputWarning(UserWarning):
     """An input that was corrected in a documented way before use."""
+
+
+def command_line(main: Callable[..., int]) -> Callable[..., int]:
+    """A command whose StudyErrors become one message on stderr and exit status 1."""
+    @functools.wraps(main)
+    def reported(*arguments) -> int:
+        try:
+            return main(*arguments)
+        except StudyError as problem:
+            print(f"error: {problem}", file=sys.stderr)
+            return 1
+
+    return reported
 
 
 def explain(error: BaseException) -> str:

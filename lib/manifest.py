@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from lib.errors import AssetMissing, InputError, LicenceError, StudyError, explain
+from lib.errors import AssetMissing, InputError, LicenceError, StudyError, command_line, explain
 from lib.paths import DATA, ROOT, asset_folders, find_asset, write_aside
 
 if TYPE_CHECKING:
@@ -360,21 +360,18 @@ def _print_status() -> None:
             print(f"  {'yes' if row.present else 'no ':3} {row.id:26} {row.gate:11} {row.licence:24.24} {place}")
 
 
+@command_line
 def main(arguments: list[str]) -> int:
     """Command line: no argument, `fetch [ids]` or `verify [ids]`; 1 after an error."""
     command, names = (arguments or ["status"])[0], arguments[1:]
-    try:
-        if command == "fetch":
-            print("\n".join(map(str, fetch(names))) or "everything open with an address is present")
-        elif command == "verify":
-            print(verify(names).to_string(index=False))
-        elif command == "status":
-            _print_status()
-        else:
-            raise InputError(f"unknown command {command!r}; expected status, fetch or verify")
-    except StudyError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    if command == "fetch":
+        print("\n".join(map(str, fetch(names))) or "everything open with an address is present")
+    elif command == "verify":
+        print(verify(names).to_string(index=False))
+    elif command == "status":
+        _print_status()
+    else:
+        raise InputError(f"unknown command {command!r}; expected status, fetch or verify")
     return 0
 
 

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lib.errors import InputError, StudyError
+from lib.errors import InputError, StudyError, command_line
 from lib.paths import CACHE, NOTEBOOKS, ROOT, asset_folders, results, results_are_aside, write_aside
 
 PROGRESS_EVERY_S = 10.0
@@ -319,6 +319,7 @@ def headless_environment(threads: int) -> None:
     os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
 
 
+@command_line
 def main(arguments: list[str] | None = None) -> int:
     """Command line; exit status 1 with one message when a cell fails."""
     parser = argparse.ArgumentParser(prog="python -m lib.notebooks", description=__doc__.partition("\n")[0])
@@ -330,11 +331,7 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     headless_environment(chosen.threads)
     out = results(chosen.scale) / "notebooks" / f"{chosen.name}.ipynb"
-    try:
-        execute(chosen.name, out, {"scale": chosen.scale, "seeds": chosen.seeds}, chosen.after)
-    except StudyError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 1
+    execute(chosen.name, out, {"scale": chosen.scale, "seeds": chosen.seeds}, chosen.after)
     return 0
 
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lib.errors import InputError, StudyError
+from lib.errors import InputError, command_line
 from lib.notebooks import headless_environment
 
 
@@ -98,19 +98,15 @@ def prepare(name: str, scale: str) -> None:
     PARTS[name].make(scale)
 
 
+@command_line
 def main(arguments: list[str] | None = None) -> int:
     """Command line; exit status 1 with one message when something is missing."""
     parser = argparse.ArgumentParser(prog="python -m lib.prepare", description=__doc__.partition("\n")[0])
     parser.add_argument("part", choices=list(PARTS))
     parser.add_argument("--scale", default="laptop", choices=["smoke", "laptop", "paper"])
-    parser.add_argument("--threads", type=int, default=1)
     chosen = parser.parse_args(arguments)
-    headless_environment(chosen.threads)
-    try:
-        prepare(chosen.part, chosen.scale)
-    except StudyError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 1
+    headless_environment(threads=1)
+    prepare(chosen.part, chosen.scale)
     return 0
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from lib.errors import InputError, StudyError
+from lib.errors import InputError, command_line
 from lib.paths import NOTEBOOKS, ROOT, results, write_aside
 
 README, SCALE = ROOT / "README.md", "laptop"
@@ -150,16 +150,13 @@ def filled(text: str) -> str:
     return text
 
 
+@command_line
 def main(arguments: list[str] | None = None) -> int:
     """Command line."""
     parser = argparse.ArgumentParser(prog="python -m lib.readme", description=__doc__.partition("\n")[0])
     parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 if README.md is out of date")
     check, old = parser.parse_args(arguments).check, README.read_text()
-    try:
-        new = filled(old)
-    except StudyError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 1
+    new = filled(old)
     if check:
         print("README.md is up to date" if new == old else "README.md is out of date: run `python -m lib.readme`")
         return int(new != old)

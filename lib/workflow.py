@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from lib.errors import StudyError
+from lib.errors import StudyError, command_line
 from lib.paths import CACHE, ROOT, results
 
 
@@ -50,6 +50,7 @@ def run(scale: str, seeds: list[int] | None = None, cores: int = 2, extra: list[
     return status
 
 
+@command_line
 def main(arguments: list[str] | None = None) -> int:
     """Command line."""
     parser = argparse.ArgumentParser(prog="python -m lib.workflow", description=__doc__.partition("\n")[0])
@@ -59,11 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     cut = given.index("--") if "--" in given else len(given)
     chosen = parser.parse_args(given[:cut])
-    try:
-        return run(chosen.scale, chosen.seeds, chosen.cores, given[cut + 1 :])
-    except StudyError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 1
+    return run(chosen.scale, chosen.seeds, chosen.cores, given[cut + 1 :])
 
 
 if __name__ == "__main__":
