@@ -2,7 +2,7 @@
 
     shared parts -> 00, and a paper's notebook once per seed -> the same one over all seeds -> 06, 07 -> README
 
-Shared parts (lib/prepare.py) are corpus, foundations and features that no seed changes. A run with one seed fills the
+Shared parts (lib/prepare.py) are corpus, foundations, features and times that no seed changes. A run with one seed fills the
 cache, in parallel with its siblings; the run over all seeds finds everything there and writes tables, figures and
 verdicts to results/<scale>/. Each has one thread, on which small networks run faster than on two. Notebooks and the
 modules they import are the inputs, so that a change runs again exactly what it can affect. The outputs are stamps in
@@ -51,11 +51,6 @@ def seeds_apart(name):
     return SEEDS if "seeds" in declared else []
 
 
-def times_something(name):
-    """Whether a notebook measures seconds; then it has the machine alone, so that nothing disturbs what it times."""
-    return "timed=final" in (paths.NOTEBOOKS / f"{name}.ipynb").read_text()
-
-
 def seed_copy(name, seed):
     return STAMPS / f"seed{seed}" / SCALE / "notebooks" / f"{name}.ipynb"
 
@@ -82,7 +77,7 @@ rule study:
 
 rule part:
     wildcard_constraints:
-        part=r"(?!speech\b)[a-z]+",
+        part=rf"(?!(speech|{prepare.ALONE})\b)[a-z]+",
     input:
         list(map(str, notebooks.reached({"lib.prepare"}))),
         lambda wildcards: list(map(part_stamp, prepare.PARTS[wildcards.part].after)),
@@ -96,6 +91,13 @@ use rule part as longest_part with:   # begins first, so that nothing waits for 
     wildcard_constraints:
         part="speech",
     priority: 1
+
+
+use rule part as part_alone with:
+    wildcard_constraints:
+        part=prepare.ALONE,
+    priority: 2
+    threads: workflow.cores
 
 
 rule one_seed:
@@ -116,7 +118,7 @@ rule notebook:
         seed_stamps,
     output:
         touch(STAMPS / "{name}.done"),
-    threads: lambda wildcards: 2 if times_something(wildcards.name) else 1
+    threads: 1
     params:
         seeds=SEEDS,
         after=lambda wildcards, input: [seed_copy(wildcards.name, seed) for seed in seeds_apart(wildcards.name)],

@@ -117,13 +117,17 @@ def released_loop(model: nn.Module, hidden: Tensor, style: Tensor, frames: int, 
 
 
 def random_model(build: Callable[[], nn.Module], generator: torch.Generator) -> nn.Module:
-    """A model in evaluation mode whose matrices keep the variance of their input; vectors are 1 (norms) or 0."""
+    """A model in evaluation mode whose matrices keep the variance of their input; vectors are 1 (norms) or 0.
+
+    Uniform weights: normal ones take five times as long to draw, and the time of a run depends on neither.
+    """
     with torch.device("meta"):
         model = build()
     model = model.to_empty(device="cpu").eval().requires_grad_(False)
     for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
         if tensor.ndim >= 2:
-            tensor.normal_(std=tensor[0].numel() ** -0.5, generator=generator)
+            bound = (3 / tensor[0].numel()) ** 0.5
+            tensor.uniform_(-bound, bound, generator=generator)
         else:
             tensor.fill_(1.0 if name.endswith("weight") else 0.0)
     return model

@@ -231,11 +231,14 @@ def aligned_on_landmarks(pred, truth, points: LipPoints = FLAME_LIPS, rounds: in
     """
     pred, truth = validate(pred, truth)
     ratio = _length_between(truth, points.brows) / _length_between(pred, points.brows)
-    moved = pred * ratio[:, None, None]
     left, right = points.corners
+    directions = [(direction(pred)[..., None], direction(truth)) for direction in
+                  (lambda x: x[:, right] - x[:, left], lambda x: _brow_normal(x, points))]
+    turn = np.broadcast_to(np.eye(3), (len(pred), 3, 3))        # directions turn with the face: points are moved once
     for _ in range(rounds):
-        for direction in (lambda x: x[:, right] - x[:, left], lambda x: _brow_normal(x, points)):
-            moved = np.einsum("tij,tvj->tvi", smallest_rotation(direction(moved), direction(truth)), moved)
+        for source, target in directions:
+            turn = smallest_rotation((turn @ source)[..., 0], target) @ turn
+    moved = ratio[:, None, None] * (pred @ turn.mT)
     return moved + (truth[:, [left, right]].mean(1) - moved[:, [left, right]].mean(1))[:, None]
 
 
@@ -377,13 +380,13 @@ def procrustes(pred: np.ndarray, truth: np.ndarray, anchors: np.ndarray, *, scal
     """
     centre_p, centre_t = pred[:, anchors].mean(1, keepdims=True), truth[:, anchors].mean(1, keepdims=True)
     a, b = pred[:, anchors] - centre_p, truth[:, anchors] - centre_t                     # (T, A, D)
-    u, sigma, vt = np.linalg.svd(np.einsum("tai,taj->tij", b, a))                        # (T, D, D)
+    u, sigma, vt = np.linalg.svd(b.mT @ a)                                             # (T, D, D)
     sign = np.ones_like(sigma)
     sign[:, -1] = np.sign(np.linalg.det(u @ vt))                                         # no reflection
     rotation = (u * sign[:, None]) @ vt
     variance = np.square(a).sum((1, 2))
     scale = (sigma * sign).sum(-1) / np.where(variance > 0, variance, 1) if scaled else np.ones(len(pred))
-    return scale[:, None, None] * np.einsum("tij,tpj->tpi", rotation, pred - centre_p) + centre_t
+    return scale[:, None, None] * ((pred - centre_p) @ rotation.mT) + centre_t
 
 
 # Dynamics -------------------------------------------------------------------------------------------------------------

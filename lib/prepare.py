@@ -1,9 +1,10 @@
-"""What several notebooks share and no seed changes, made once before any of them, each part in a process of its own.
+"""What no seed changes, made once before any notebook, each part in a process of its own.
 
     python -m lib.prepare speech --scale laptop
 
-Networks that judge, hear or draw (the foundations) and what they say of every clip of the corpus. Everything is kept in
-the cache and would be made at its first use as well; made here, two runs never do the same work side by side.
+Networks that judge, hear or draw (the foundations), what they say of every clip of the corpus, and times, which need
+the machine for themselves. Everything is kept in the cache and would be made at its first use as well; made here, two
+runs never do the same work side by side, and nothing disturbs what is timed.
 """
 
 import argparse
@@ -84,10 +85,18 @@ def _tracks(scale: str) -> None:
     track_measures.exact_face(data, 0, track_measures.NEUTRAL)
 
 
+def _timing(scale: str) -> None:
+    from lib.experiments import eavanet_measures, emoface_measures
+
+    eavanet_measures.timings(scale)
+    emoface_measures.timings(scale)
+
+
+ALONE = "timing"                        # the part that has the machine for itself
 PARTS = {
     "speech": Part(_speech), "corpus": Part(_corpus), "judges": Part(_judges), "voices": Part(_voices),
     "planar": Part(_planar), "pictures": Part(_pictures), "heard": Part(_heard, ("corpus", "speech")),
-    "tracks": Part(_tracks, ("corpus", "voices")),
+    "tracks": Part(_tracks, ("corpus", "voices")), ALONE: Part(_timing),
 }  # fmt: skip
 
 

@@ -12,8 +12,8 @@ licence inside the file, and are ignored by git (`*ravdess*`).
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from lib.face.render import Renderer
 
 SIZE = 384                       # pixels of one face in a video
+WIDTH = 1536                     # of a whole video at most: what a screen shows, and drawing more costs
 STRIP_SIZE = 320                 # and in a figure
 WITH_TITLE = {"height_mm": 302.0, "centre": (0.0, 22.0, 20.0)}            # room for a title above the head
 CLOSE = {"height_mm": 258.0, "centre": (0.0, 22.0, 20.0)}
@@ -89,13 +90,6 @@ class Face:
     name: str
     topology: Topology
     carry: Callable[[Mapping[str, np.ndarray]], tuple[dict[str, np.ndarray], float]]
-
-    @cached_property
-    def bulk(self) -> "Renderer":
-        """The renderer of all video frames."""
-        from lib.face.render import Renderer
-
-        return Renderer(self.topology, SIZE, smooth_edges=False, **WITH_TITLE)
 
 
 def faces(topology: Topology) -> list[Face]:
@@ -185,8 +179,8 @@ def _titled(picture: np.ndarray, label: np.ndarray) -> np.ndarray:
 
 def real_speech(animator: Animator, folder: Path | str, prefix: str, *, real: int = 2, own: int = 1,
                 show: Sequence[Face] = (), alpha: float = 1.0, progress: bool = True) -> "pd.DataFrame":
-    """Speech in, face out: `folder`/<prefix>_<clip>_<face>.mp4 of every clip of `sounds` on every face of `show`
-    (default: those of `faces`).
+    """Speech in, face out: `folder`/<prefix>_<clip>_<face>.mp4 of every clip of `sounds`, the animator's own on every
+    face of `show` (default: those of `faces`), recordings on the last one alone.
 
     Each video shows all emotions of the animator at intensity `alpha` side by side, with the clip's sound uncut.
     Returns clip | origin | licence | seconds | face | file | residual_mm; the last is the mean distance between the
@@ -195,21 +189,22 @@ def real_speech(animator: Animator, folder: Path | str, prefix: str, *, real: in
     """
     import pandas as pd
 
+    from lib.face.render import Renderer
+
     stages, rows = show or faces(animator.topology), []
-    try:
+    size = min(SIZE, WIDTH // len(animator.emotions) // 2 * 2)                 # video wants even numbers
+    with ExitStack() as opened:
+        drawn_by = {stage.name: opened.enter_context(
+            closing(Renderer(stage.topology, size, smooth_edges=False, **WITH_TITLE))) for stage in stages}
         for sound in sounds(animator, real, own):
             motions = {emotion: animator.animate(sound.audio, emotion, alpha) for emotion in animator.emotions}
-            for stage in stages:
+            for stage in stages if sound.origin == OWN_CREDIT[0] else stages[-1:]:
                 shown, residual = stage.carry(motions)
                 path = Path(folder) / f"{prefix}_{sound.name}_{stage.name}.mp4"
-                side_by_side(path, shown, stage.bulk, sound.audio, animator.fps, progress=progress,
+                side_by_side(path, shown, drawn_by[stage.name], sound.audio, animator.fps, progress=progress,
                              comment=f"Sound: {sound.origin}. Licence: {sound.licence}.")
                 rows.append((sound.name, sound.origin, sound.licence, len(sound.audio) / 16_000, stage.name, path.name,
                              residual))
-    finally:
-        for stage in stages:
-            if "bulk" in vars(stage):
-                stage.bulk.close()
     return pd.DataFrame(rows, columns=["clip", "origin", "licence", "seconds", "face", "file", "residual_mm"])
 
 

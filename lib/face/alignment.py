@@ -22,7 +22,7 @@ class Similarity:
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
         """Transform points (T, P, D)."""
-        turned = np.einsum("tij,tpj->tpi", self.rotation, points)
+        turned = points @ self.rotation.mT                              # einsum takes twenty times as long
         return (self.scale[:, None, None] * turned + self.shift[:, None]).astype(points.dtype, copy=False)
 
 
@@ -47,7 +47,7 @@ def similarity(source: np.ndarray, target: np.ndarray, scaled: bool = True) -> S
         raise InputError(f"alignment: expected (frames, points, axes) with points >= axes, got {source.shape}")
     mean_s, mean_t = source.mean(1), target.mean(1)
     centred_s, centred_t = source - mean_s[:, None], target - mean_t[:, None]
-    u, d, vt = np.linalg.svd(np.einsum("tpi,tpj->tij", centred_t, centred_s))
+    u, d, vt = np.linalg.svd(centred_t.mT @ centred_s)
     sign = np.ones_like(d)
     sign[:, -1] = np.sign(np.linalg.det(u) * np.linalg.det(vt))          # a reflection is not a rotation
     turn = (u * sign[:, None]) @ vt

@@ -88,14 +88,14 @@ class FlameLike:
         moved = np.where(self.jaw > 0)[0]
         x[:, moved] = _jaw(x[:, moved], rotation_matrix(params[:, n + 3:]), self.jaw[moved])
         turn = rotation_matrix(params[:, n:n + 3]).astype(np.float32)
-        return (np.einsum("tij,tvj->tvi", turn, x - NECK_PIVOT) + NECK_PIVOT).astype(np.float32)
+        return ((x - NECK_PIVOT) @ turn.mT + NECK_PIVOT).astype(np.float32)
 
     def _unposed(self, vertices: np.ndarray, neutral: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Displacements (T, V, 3) from the resting face once head and jaw are turned back, and pose (T, 6)."""
         frames = len(vertices)
         resting = np.broadcast_to(neutral, vertices.shape)
         turn = rigid(resting[:, self.scalp], vertices[:, self.scalp]).rotation
-        x = np.einsum("tji,tvj->tvi", turn.astype(np.float32), vertices - NECK_PIVOT) + NECK_PIVOT
+        x = (vertices - NECK_PIVOT) @ turn.astype(np.float32) + NECK_PIVOT
         jaw = rigid(resting[:, self.lower_teeth], x[:, self.lower_teeth]).rotation
         moved = np.where(self.jaw > 0)[0]
         x[:, moved] = _jaw(x[:, moved], jaw, self.jaw[moved], inverse=True)
@@ -120,9 +120,20 @@ def _anchors(shared: Head) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _jaw(x: np.ndarray, turn: np.ndarray, weights: np.ndarray, inverse: bool = False) -> np.ndarray:
-    """Linear blend skinning of points (T, M, 3) about the jaw joint, or its inverse."""
-    blend = np.eye(3) + weights[None, :, None, None] * (turn - np.eye(3))[:, None]           # (T, M, 3, 3)
+    """Linear blend skinning of points (T, M, 3) about the jaw joint, or its inverse.
+
+    A blend of standing still and turning scales what is across the axis and turns it, both by known amounts, so its
+    inverse needs no matrix per point.
+    """
+    vector = rotation_vector(turn)                                                           # (T, 3)
+    angle = np.linalg.norm(vector, axis=1)
+    axis = vector / np.maximum(angle, 1e-12)[:, None]
+    centred = x - np.float32(P.JAW_JOINT)
+    along = centred @ (axis[:, :, None] * axis[:, None]).astype(np.float32)
+    across = centred - along
+    aside = across @ np.cross(axis[:, None], np.eye(3)).astype(np.float32)                   # axis x across
+    kept = (1 + weights * (np.cos(angle) - 1)[:, None]).astype(np.float32)[..., None]
+    turned = (weights * np.sin(angle)[:, None]).astype(np.float32)[..., None]
     if inverse:
-        blend = np.linalg.inv(blend)
-    joint = P.JAW_JOINT
-    return (np.einsum("tmij,tmj->tmi", blend, x - joint) + joint).astype(np.float32)
+        across, aside = across / (kept**2 + turned**2), -aside / (kept**2 + turned**2)
+    return along + kept * across + turned * aside + np.float32(P.JAW_JOINT)

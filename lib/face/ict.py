@@ -68,7 +68,7 @@ class IctFace:
         x = np.repeat(self.mean[None], len(rig), 0)
         x[:, self._moving] += (rig @ self._shapes).reshape(len(rig), -1, 3)
         if pose is not None:
-            x = np.einsum("tij,tvj->tvi", rotation(pose).astype(np.float32), x - NECK_PIVOT) + NECK_PIVOT
+            x = (x - NECK_PIVOT) @ rotation(pose).astype(np.float32).mT + NECK_PIVOT
         return x
 
 

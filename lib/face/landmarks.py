@@ -64,7 +64,7 @@ def project(points: np.ndarray, pose: np.ndarray | None = None) -> np.ndarray:
 
     points = validate(points)
     if pose is not None:
-        points = np.einsum("tij,tpj->tpi", rotation(pose), points)
+        points = points @ rotation(pose).mT
     return points[..., :2]
 
 

@@ -76,7 +76,7 @@ class Head:
         self._turn_jaw(x, rig, keep)
         self._turn_eyes(x, rig, neutral, only)
         if pose is not None:
-            x = np.einsum("tij,tvj->tvi", rotation(pose).astype(np.float32), x - NECK_PIVOT) + NECK_PIVOT
+            x = (x - NECK_PIVOT) @ rotation(pose).astype(np.float32).mT + NECK_PIVOT
         return x
 
     def landmarks(self, rig: np.ndarray, identity: np.ndarray | None = None,
@@ -108,7 +108,7 @@ class Head:
                 up, down, into, out = (rig[:, index(f"eyeLook{way}{side}")] * angle
                                        for way, angle in zip(("Up", "Down", "In", "Out"), GAZE_ANGLE, strict=True))
                 turn = rotation(np.stack([down - up, inwards * (into - out), np.zeros(len(rig))], -1))
-                x[:, at] = np.einsum("tij,tvj->tvi", turn.astype(np.float32), x[:, at] - centre) + centre
+                x[:, at] = (x[:, at] - centre) @ turn.astype(np.float32).mT + centre
 
 
 def _gated(rig: np.ndarray) -> np.ndarray:
