@@ -269,12 +269,11 @@ def test_adversarial_losses_by_hand(form, judged, passed):
 # Schedule and windows -------------------------------------------------------------------------------------------------
 
 
-def test_schedules_of_paper_and_program():
-    paper = [PAPER.schedule.rates(epoch) for epoch in (0, 19, 20, 39, 40, 60)]
+def test_the_schedule_of_the_paper_in_full_and_squeezed():
+    paper = [Schedule().rates(epoch) for epoch in (0, 19, 20, 39, 40, 60)]
     assert paper == [(1e-3, 0), (1e-3, 0), (5e-4, 0), (5e-4, 0), (2.5e-4, 1e-4), (1.25e-4, pytest.approx(1e-5))]
-    assert REPO.schedule.rates(40)[1] == 0 and REPO.schedule.rates(70)[1] == 1e-4
-    short = Schedule().squeezed(10, faster=3.0)
-    assert (short.face_from, short.speech_every, short.speech_rate) == (4, 2, pytest.approx(3e-3))
+    short = Schedule().squeezed(10)
+    assert (short.face_from, short.speech_every, short.speech_rate) == (4, 2, 1e-3)
 
 
 @pytest.mark.parametrize("frames", [3, 30, 31, 50, 51, 77, 130])

@@ -36,6 +36,32 @@ def test_sound_windows_line_up_with_frames_and_are_zero_beyond_the_end():
     assert windows[1, 0, 3 * 20 + 2 :].abs().max() == 0
 
 
+@pytest.mark.parametrize("offsets", ["own", "published"])
+def test_windows_of_many_clips_are_those_of_each_clip_and_end_with_its_last_frame(made, offsets):
+    made = vnet.material(SCALE, SEED, offsets)
+    clips = np.arange(6)
+    starts = np.array([0, 3, 7, *(len(made.faces[i]) - 10 for i in clips[3:])])
+    mel, mfcc, moved = made.windows(clips, starts)
+    for k, (clip, start) in enumerate(zip(clips, starts, strict=True)):
+        assert torch.equal(mel[k], vnet.sound_windows(made.mel[clip], [start])[0])
+        assert torch.equal(mfcc[k], vnet.sound_windows(made.mfcc[clip], [start])[0])
+        face = vnet.cut(torch.from_numpy(made.faces[clip]), [start])
+        true = models.standardised(face) - made.mean_face if offsets == "published" else torch.from_numpy(
+            vnet.off_face(face.numpy(), made.data.template(clip)))
+        assert torch.allclose(moved[k], true[0], atol=1e-5)
+
+
+def test_one_sp2emo_serves_every_exp2emo_that_learns_from_it(made):
+    kinds = dict(zip(vnet.ALIKE, (vnet.emotion_networks(SCALE, SEED, "true", "all", *kind) for kind in vnet.ALIKE),
+                     strict=True))
+    plain, log = kinds["cosine", "own"]
+    assert np.isnan(log[0]["agreement"]) and np.isfinite(log[-1]["agreement"])
+    for other, other_log in kinds.values():
+        assert [row["label"] for row in other_log] == [row["label"] for row in log]
+        assert all(torch.equal(a, b) for a, b in zip(plain.speech.parameters(), other.speech.parameters(), strict=True))
+    assert not torch.equal(plain.face.head[1].weight, kinds["argmax", "own"][0].face.head[1].weight)
+
+
 def test_windows_of_a_course_are_offsets_from_the_own_neutral_face(made):
     batch = vnet.generator_course(made, SYSTEMS["vnet"], SIZES[SCALE]).windows(np.array([0]), np.random.default_rng(0))
     clip = int(vnet.training_clips(made.data, "all")[0])

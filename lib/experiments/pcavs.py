@@ -7,11 +7,15 @@ frames. Those features are standardised over the training frames first: the pape
 they are learned, ours come from pictures alone and may differ by little beside their mean. The pose is fixed to that
 of the reference picture. Landmarks come from the stand-in detector, calibrated on the reference picture: its error is
 part of every score, so read it beside `picture_foundations.scores("detector", scale)`.
+
+A seed has one such rival for both papers (`of_seed`), taught on the clips of all emotions: neither paper chose what the
+released model had learned from.
 """
 
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +26,13 @@ from torch import Tensor
 from lib import picture_foundations as pictures
 from lib import training
 from lib.experiments.draw import corpus
-from lib.experiments.tracks import Tracks
+from lib.experiments.tracks import Tracks, tracks
+from lib.labels import ORDERS
 from lib.models import pcavs as avs
 from lib.models.detector import Detector, calibrated
 from lib.models.translation import to_pictures, to_tensor
 from lib.paths import CACHE
-from lib.study import cached_arrays, check_scale, code_digest, digest
+from lib.study import cached_arrays, check_scale, code_digest, digest, run_folder
 
 CODE = ("lib.models.pcavs", "lib.models.detector", "lib.experiments.pcavs", "lib.training")
 SIDE = pictures.FACE * pictures.CROP // pictures.WINDOW[2]      # whole frame whose face window needs no shrinking
@@ -83,11 +88,43 @@ class Trained:
         return pictures.face_window(picture[None])[0], rest
 
 
+@lru_cache(maxsize=4)
+def of_seed(scale: str, seed: int) -> Trained:
+    """The rival of a seed, trained or taken from the cache, with the tracks of all emotions."""
+    return train_pcavs(tracks(scale, seed, ORDERS["mead"]), _folder(scale, seed))
+
+
+@lru_cache(maxsize=4)
+def unseen(scale: str, seed: int) -> dict[int, np.ndarray]:
+    """What the rival of a seed predicts for every unseen clip, by position in the corpus; kept on disk, since both
+    papers ask for it and a clip takes as long as all other systems together."""
+    data = tracks(scale, seed, ORDERS["mead"])
+    rows = data.rows("unseen")
+
+    def compute() -> dict[str, np.ndarray]:
+        from tqdm.auto import tqdm
+
+        bar = tqdm(rows.index, desc=f"pcavs speaks, seed {seed}", unit="clip", leave=False)
+        return {str(rows.position[i]): of_seed(scale, seed).predict(i).astype(np.float32) for i in bar}
+
+    stored = cached_arrays(_folder(scale, seed) / f"unseen-{_name(data, SIZES[scale])}.npz", compute)
+    return {int(position): landmarks for position, landmarks in stored.items()}
+
+
+def _folder(scale: str, seed: int) -> Path:
+    return run_folder("pcavs", scale, seed)
+
+
+def _name(data: Tracks, size: Size) -> str:
+    """Names a training and all that it depends on."""
+    return digest(size, data.drawn, data.seed, pictures.VERSION, code_digest(*CODE))
+
+
 def train_pcavs(data: Tracks, folder: Path, *, size: Size | None = None, progress: bool = True) -> Trained:
-    """The rival of a seed; the voice's checkpoint is kept in `folder`. Resumes and reads as all trainings do."""
+    """The rival taught on the training clips of some tracks; the voice's checkpoint is kept in `folder`. Resumes and
+    reads as all trainings do."""
     size = size or SIZES[check_scale(data.scale)]
     model = copy.deepcopy(pictures.pcavs(data.scale))
-    name = digest(size, data.drawn, data.seed, pictures.VERSION, code_digest(*CODE))
     faces, sounds = _lessons(data, size)
     seen = _mouths(model, faces)
     mean, spread = seen.mean(0), seen.std(0) + 1e-6
@@ -100,8 +137,9 @@ def train_pcavs(data: Tracks, folder: Path, *, size: Size | None = None, progres
         return ((seen[some], sounds[some]) for some in order.split(size.batch) if len(some) > 1)
 
     recipe = training.Recipe(size.epochs, size.learning_rate, anneal=True, clip_norm=1.0)
-    training.fit(model.audio, batches, _losses(model), recipe, seed=data.seed, checkpoint=folder / f"pcavs-{name}.pt",
-                 weights=WEIGHTS, label=f"pcavs, seed {data.seed}", progress=progress)  # fmt: skip
+    path = folder / f"pcavs-{_name(data, size)}.pt"
+    training.fit(model.audio, batches, _losses(model), recipe, seed=data.seed, checkpoint=path, weights=WEIGHTS,
+                 label=f"pcavs, seed {data.seed}", progress=progress)  # fmt: skip
     return Trained(model.eval(), pictures.detector(data.scale), data, pictures.Camera(SIDE), mean, spread)
 
 

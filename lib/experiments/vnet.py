@@ -46,6 +46,7 @@ from lib.models.vnet import (
     Config,
     Generator,
     Profile,
+    Schedule,
     Sp2Emo,
     standardised,
 )
@@ -203,12 +204,28 @@ class Material:
                  for i in self.data.rows("train").index]
         return standardised(torch.cat(clips)).mean((0, 1))
 
-    def windows(self, clip: int, starts: list[int]) -> Tensor:
-        """True offsets (N, 30, 68, 2) of windows of a clip, in standard deviations of a face."""
-        faces = cut(torch.from_numpy(self.faces[clip]), starts)
-        if self.offsets != "own":
-            return standardised(faces) - self.mean_face
-        return torch.from_numpy(off_face(faces.numpy(), self.data.template(clip)).astype(np.float32))
+    @cached_property
+    def _sound(self) -> list[Tensor]:
+        """Mel and MFCC of all clips (N, A, bins), zero beyond the end of a clip, also of one shorter than a window."""
+        return [nn.utils.rnn.pad_sequence([torch.from_numpy(np.pad(x, ((0, AUDIO_FRAMES), (0, 0)))) for x in found],
+                                          batch_first=True) for found in (self.mel, self.mfcc)]
+
+    @cached_property
+    def _moved(self) -> Tensor:
+        """What windows of all clips are cut from (N, T, 68, 2): offsets from the own face, or landmarks in pixels."""
+        own = self.offsets == "own"
+        tracks = [torch.from_numpy(off_face(x, self.data.template(i)).astype(np.float32) if own else x)
+                  for i, x in enumerate(self.faces)]
+        return nn.utils.rnn.pad_sequence(tracks, batch_first=True)
+
+    def windows(self, clips: np.ndarray, starts: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
+        """Mel (B, bins, 92), MFCC (B, 30, 92) and true offsets (B, 30, 68, 2) of one window of each clip, beginning
+        with frame `starts`: offsets in standard deviations of a face, the last frame repeated beyond the end."""
+        rows, frames = PER_FRAME * starts[:, None] + np.arange(AUDIO_FRAMES), starts[:, None] + np.arange(FRAMES)
+        last = np.array([len(self.faces[i]) - 1 for i in clips])[:, None]
+        mel, mfcc = (sound[clips[:, None], rows].mT.contiguous() for sound in self._sound)
+        moved = self._moved[clips[:, None], np.minimum(frames, last)]
+        return mel, mfcc, moved if self.offsets == "own" else standardised(moved) - self.mean_face
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -318,11 +335,9 @@ class Course:
 
     def windows(self, rows: np.ndarray, rng: np.random.Generator) -> Batch:
         """A window of each of the named clips of the course."""
-        made = self.material
-        places = [(int(self.clips[r]), self._start(int(self.clips[r]), rng)) for r in rows]
-        return Batch(torch.cat([sound_windows(made.mel[i], [s]) for i, s in places]),
-                     torch.cat([sound_windows(made.mfcc[i], [s]) for i, s in places]),
-                     torch.cat([made.windows(i, [s]) for i, s in places]), torch.from_numpy(self.labels[rows]))
+        clips = self.clips[rows]
+        starts = np.array([self._start(int(i), rng) for i in clips])
+        return Batch(*self.material.windows(clips, starts), torch.from_numpy(self.labels[rows]))
 
     def _start(self, clip: int, rng: np.random.Generator) -> int:
         late = max(0, len(self.material.faces[clip]) - FRAMES)
@@ -395,17 +410,31 @@ def disagreement(logits: Tensor, heard: Tensor, form: str) -> Tensor:
     return measure(logits.softmax(-1), heard)
 
 
+Taught = tuple[str, str]                 # how Exp2Emo is taught to agree, and from what offsets are taken
+ALIKE: tuple[Taught, ...] = (("cosine", "own"), ("argmax", "own"), ("cosine", "mean"), ("cosine", "published"))
+
+
 @lru_cache(maxsize=32)
 def emotion_networks(scale: str, seed: int, labels: str | float = "true", domain: str = "all",
                      agreement: str = "cosine", offsets: str = "own") -> tuple[EmotionNetworks, list[dict[str, float]]]:
-    """Jointly pre-trained emotion networks and their log, trained or taken from the cache; frozen, in evaluation."""
-    made, size = material(scale, seed, offsets), SIZES[scale]
-    system = System(labels=labels, domain=domain, agreement=agreement)
-    seed_everything(seed, 1)
+    """Jointly pre-trained emotion networks and their log, trained or taken from the cache; frozen, in evaluation.
+
+    Sp2Emo learns from labels alone, so all that differ in Exp2Emo (`ALIKE`) share it and learn beside each other.
+    """
+    size, taught = SIZES[scale], (agreement, offsets)
+
+    def path(kind: Taught) -> Path:
+        return _folder(material(scale, seed), size, labels, domain, *kind) / "emotion.pt"
+
+    if not path(taught).exists():
+        kinds = ALIKE if (labels, domain) == ("true", "all") else (taught,)
+        courses = [emotion_course(material(scale, seed, kind[1]), System(labels=labels, domain=domain), size)
+                   for kind in kinds]
+        pairs, logs = _pretrain(courses, [kind[0] for kind in kinds], size, f"emotion networks ({labels}), seed {seed}")
+        for kind, pair, log in zip(kinds, pairs, logs, strict=True):
+            save(path(kind), pair, None, log)
     model = EmotionNetworks(size.config)
-    path = _folder(made, size, labels, domain, agreement, offsets) / "emotion.pt"
-    log = load(path, model) if path.exists() else _pretrain(model, emotion_course(made, system, size), size, agreement,
-                                                            path, f"emotion networks ({labels}), seed {seed}")
+    log = load(path(taught), model)
     return model.eval().requires_grad_(False), log
 
 
@@ -415,7 +444,7 @@ def _folder(made: Material, size: Size, *settings) -> Path:
 
 def rates(size: Size, epoch: int) -> tuple[float, float]:
     """Learning rates of Sp2Emo and Exp2Emo: the paper's steps, or as `Size.annealed` says; 0 before Exp2Emo's start."""
-    published = PAPER.schedule.squeezed(size.pretraining_epochs)
+    published = Schedule().squeezed(size.pretraining_epochs)
     if not size.annealed:
         return tuple(rate * factor for rate, factor in
                      zip(published.rates(epoch), (size.speech_rate, size.face_rate), strict=True))
@@ -424,33 +453,41 @@ def rates(size: Size, epoch: int) -> tuple[float, float]:
     return fade * size.speech_rate * published.speech_rate, fade * size.face_rate * published.face_rate * started
 
 
-def _pretrain(model: EmotionNetworks, course: Course, size: Size, agreement: str, path: Path,
-              label: str) -> list[dict[str, float]]:
-    """Joint pre-training (Sec. 2.1). One optimiser with two rates: the two losses share no parameter."""
+def _pretrain(courses: list[Course], agreements: list[str], size: Size,
+              label: str) -> tuple[list[EmotionNetworks], list[list[dict[str, float]]]]:
+    """Joint pre-training (Sec. 2.1) of one Sp2Emo and of an Exp2Emo per course, with a log for each of these pairs.
+
+    The courses differ in offsets only. One optimiser with two rates: no two losses share a parameter. Before its start
+    Exp2Emo stands still and its loss is NaN.
+    """
     from tqdm.auto import tqdm
 
-    log, seed = [], course.material.data.seed
-    optimiser = torch.optim.Adam([{"params": part.parameters()} for part in (model.speech, model.face)], fused=True)
-    model.to(device()).train()
+    seed, pairs = courses[0].material.data.seed, []
+    for _ in courses:
+        seed_everything(seed, 1)
+        pairs.append(EmotionNetworks(size.config).to(device()).train())
+    speech, faces = pairs[0].speech, nn.ModuleList(pair.face for pair in pairs)
+    optimiser = torch.optim.Adam([{"params": part.parameters()} for part in (speech, faces)], fused=True)
+    logs: list[list[dict[str, float]]] = [[] for _ in courses]
     for epoch in tqdm(range(size.pretraining_epochs), desc=label, unit="epoch", leave=False):
-        for group, rate in zip(optimiser.param_groups, rates(size, epoch), strict=True):
+        found = rates(size, epoch)
+        for group, rate in zip(optimiser.param_groups, found, strict=True):
             group["lr"] = rate
-        batches = course.batches(seed_everything(seed, 2, epoch))
-        log.append(_epoch(lambda batch: model.losses(batch, agreement), optimiser, batches))
-    save(path, model.cpu(), None, log)
-    return log
-
-
-def _epoch(named_losses, optimiser: torch.optim.Optimizer, batches: Iterator[Batch]) -> dict[str, float]:
-    sums: dict[str, list[float]] = {}
-    for batch in batches:
-        named = named_losses(batch.to(device()))
-        optimiser.zero_grad(set_to_none=True)
-        sum(named.values()).backward()
-        optimiser.step()
-        for name, value in named.items():
-            sums.setdefault(name, []).append(value.item())
-    return {name: float(np.mean(values)) for name, values in sums.items()}
+        rows = []
+        for batches in zip(*(course.batches(seed_everything(seed, 2, epoch)) for course in courses), strict=True):
+            heard = speech(batches[0].mfcc.to(device()))
+            told = nn.functional.cross_entropy(heard.logits, batches[0].label.to(device()))
+            agreed = [disagreement(face(batch.offsets.to(device())), heard.probabilities.detach(), form)
+                      for face, batch, form in zip(faces, batches, agreements, strict=True)] if found[1] else []
+            optimiser.zero_grad(set_to_none=True)
+            sum(agreed, told).backward()
+            optimiser.step()
+            rows.append([told.item(), *(x.item() for x in agreed or [told.new_tensor(math.nan)] * len(faces))])
+        for log, agreement in zip(logs, np.mean(rows, 0)[1:], strict=True):
+            log.append({"label": float(np.mean(rows, 0)[0]), "agreement": float(agreement)})
+    for pair in pairs:
+        pair.speech = speech
+    return [pair.cpu() for pair in pairs], logs
 
 
 # Generator ------------------------------------------------------------------------------------------------------------
@@ -641,7 +678,7 @@ def _means(rows: list[dict[str, float]], length: int) -> list[dict[str, float]]:
 
 
 def _optimisers(model: Networks, size: Size) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
-    profile, schedule = model.system.profile, model.system.profile.schedule
+    profile, schedule = model.system.profile, Schedule()
     groups = [{"params": model.generator.parameters(), "lr": profile.generator_rate * size.rate}]
     if not model.system.pretrained:
         groups += [{"params": model.emotion.speech.parameters(), "lr": schedule.speech_rate * size.speech_rate},

@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 
 from lib import metrics
-from lib.experiments import track_measures, vnet
+from lib.experiments import pcavs, track_measures, vnet
 from lib.experiments.draw import corpus
 from lib.experiments.measures import NEUTRAL, factors
 from lib.experiments.tracks import FPS, GROUPS, Tracks, to_pixels
@@ -36,7 +36,6 @@ from lib.face.landmarks import LIPS, STABLE, eye_aspect_ratio
 from lib.face.registration import register
 from lib.landmark_losses import mouth_error
 from lib.models import vnet as models
-from lib.study import code_digest
 
 PART = "unseen"
 CONTROLS = ("control/static-template", "control/mean-motion", "control/shuffled-audio", "control/oracle",
@@ -50,7 +49,7 @@ BILABIAL = {"p", "b", "m"}
 LEAST_FRAMES = 5                                    # of a window that is judged: the last one of a clip may be shorter
 CLOSED_EYES = 0.7                                   # of the own median eye opening: below, the eye is shut; ours
 BLENDS, SWITCHES = 24, 24                           # clips per seed
-CODE = (*vnet.CODE, "lib.experiments.vnet_measures", "lib.face.registration", "lib.face.landmarks")
+CODE = (*vnet.CODE, *pcavs.CODE, "lib.experiments.vnet_measures", "lib.face.registration", "lib.face.landmarks")
 
 
 def cached(scale: str, seed: int, name: str, compute: Callable[[], pd.DataFrame], *settings) -> pd.DataFrame:
@@ -63,17 +62,11 @@ def cached(scale: str, seed: int, name: str, compute: Callable[[], pd.DataFrame]
 
 
 @lru_cache(maxsize=8)
-def rival(scale: str, seed: int, name: str):
-    """A trained rival: MakeItTalk or PC-AVS, on the same draw."""
-    data = material(scale, seed).data
-    if name == "makeittalk":
-        from lib.experiments.landmark_systems import MAKEITTALK_SIZES, train_makeittalk
+def makeittalk(scale: str, seed: int):
+    """MakeItTalk, trained on the same draw."""
+    from lib.experiments.landmark_systems import MAKEITTALK_SIZES, train_makeittalk
 
-        return train_makeittalk(data, MAKEITTALK_SIZES[scale], label=f"makeittalk, seed {seed}")
-    from lib.experiments import pcavs
-    from lib.study import run_folder
-
-    return pcavs.train_pcavs(data, run_folder("pcavs", data.drawn, code_digest(*pcavs.CODE)))
+    return train_makeittalk(material(scale, seed).data, MAKEITTALK_SIZES[scale], label=f"makeittalk, seed {seed}")
 
 
 def posed(scale: str, seed: int, name: str, clip: int) -> np.ndarray:
@@ -83,9 +76,9 @@ def posed(scale: str, seed: int, name: str, clip: int) -> np.ndarray:
         return train(scale, seed, name).landmarks(clip)
     if name == "makeittalk":
         data = made.data
-        return rival(scale, seed, name).predict(data.converted[clip], data.template(clip), data.speaker[clip])
+        return makeittalk(scale, seed).predict(data.converted[clip], data.template(clip), data.speaker[clip])
     if name == "pcavs":
-        return rival(scale, seed, name).predict(clip)
+        return pcavs.unseen(scale, seed)[made.data.table.position[clip]]
     if name == "control/shuffled-audio":
         return train(scale, seed, "vnet").landmarks(clip, other(scale, seed, clip))
     if name == "control/posed-truth":
@@ -240,6 +233,7 @@ def judged(data: Tracks, clip: int, still: np.ndarray) -> str:
     return present(data)[int(np.mean(odds, axis=0).argmax())]
 
 
+@lru_cache(maxsize=8)                    # asked for every window that is judged
 def present(data: Tracks) -> tuple[str, ...]:
     """The emotions of the draw, in the order of the paper."""
     there = set(data.table.emotion)

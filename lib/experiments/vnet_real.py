@@ -103,7 +103,7 @@ def _taught_and_tested(scale: str, speech: Speech, taught: np.ndarray, tested: n
 def _train_speech(scale: str, rows: list[np.ndarray], labels: torch.Tensor, train: np.ndarray) -> models.Sp2Emo:
     size, rng = SIZES[scale], seed_everything(37)
     model = models.Sp2Emo(size.config)
-    published = models.PAPER.schedule.speech_rate
+    published = models.Schedule().speech_rate
     optimiser = torch.optim.Adam(model.parameters(), lr=size.speech_rate * published)
     for epoch in range(EPOCHS[scale]):
         for group in optimiser.param_groups:
