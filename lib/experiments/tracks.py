@@ -66,7 +66,12 @@ class Tracks:
 
     def template(self, index: int) -> np.ndarray:
         """Neutral landmarks (68, 2) in pixels of the clip's speaker, without head motion."""
-        return neutral(int(self.table.actor[index]))
+        return neutral(self._actors[index])
+
+    @cached_property
+    def _actors(self) -> list[int]:
+        """Actor of every clip; asked for too often, by every window that is cut, to look it up in the table."""
+        return self.table.actor.tolist()
 
     def audio(self, index: int) -> np.ndarray:
         """Sound (N,) of a clip at 16 kHz."""

@@ -380,9 +380,14 @@ def emotion_course(made: Material, system: System, size: Size) -> Course:
 
 def generator_course(made: Material, system: System, size: Size) -> Course:
     """What the generator of a system learns from; the labels are only used where nothing is pre-trained."""
-    clips = training_clips(made.data, "labelled" if system.domain == "labelled" else "all")
-    batch = size.batch or system.profile.batch
-    return Course(made, clips, made.labels[clips], batch, system.profile.starts)
+    domain = "labelled" if system.domain == "labelled" else "all"
+    return _generator_course(made, domain, size.batch or system.profile.batch, system.profile.starts)
+
+
+@lru_cache(maxsize=8)                    # one object for all systems that see the same windows
+def _generator_course(made: Material, domain: str, batch: int, starts: str) -> Course:
+    clips = training_clips(made.data, domain)
+    return Course(made, clips, made.labels[clips], batch, starts)
 
 
 # Emotion networks -----------------------------------------------------------------------------------------------------
@@ -507,13 +512,14 @@ class Networks(nn.Module):
         if system.target == "landmarks from mean":
             self.generator.start_from(mean)
 
-    def forward(self, mel: Tensor, mfcc: Tensor,
-                moved: tuple[float, Tensor] | None = None) -> tuple[vnet.Motion, vnet.Heard]:
+    def forward(self, mel: Tensor, mfcc: Tensor, moved: tuple[float, Tensor] | None = None,
+                heard: vnet.Heard | None = None) -> tuple[vnet.Motion, vnet.Heard]:
         """Offsets from the mean face and what was heard; frozen emotion networks give no gradient.
 
         moved   gain and centre (C, 1): emotion features are taken to centre + gain (features - centre)
+        heard   what Sp2Emo hears in these windows, where it is known
         """
-        heard = self.emotion.speech(mfcc)
+        heard = self.emotion.speech(mfcc) if heard is None else heard
         heard = heard.detached() if self.system.pretrained else heard
         if moved is not None:
             heard = vnet.Heard(moved[1] + moved[0] * (heard.quality - moved[1]), heard.logits)
@@ -642,22 +648,27 @@ def fit_networks(model: Networks, made: Material, size: Size, path: Path, label:
     """
     from tqdm.auto import tqdm
 
-    course = generator_course(made, model.system, size)
+    course, frozen = generator_course(made, model.system, size), model.system.pretrained
     per_epoch = max(1, len(course.clips) // course.batch)
     steps = size.steps or model.system.profile.epochs * per_epoch
     watched, rows, curve = watched_windows(made), [], []
     optimisers = _optimisers(model, size)
     published = [[group["lr"] for group in optimiser.param_groups] for optimiser in optimisers]
     model.to(device())
+    known = _heard_in(model.emotion.speech.eval(), course) if frozen else None
+    told = model.emotion.speech(watched.mfcc.to(device())) if frozen else None
     batches = _endless(course)
     for step in tqdm(range(steps), desc=label, unit="step", leave=False):
         if step % max(1, steps // WATCHED) == 0:
-            curve.append({"step": step, **watch(model, watched)})
+            curve.append({"step": step, **watch(model, watched, told)})
         for optimiser, lrs in zip(optimisers, published, strict=True):
             for group, lr in zip(optimiser.param_groups, lrs, strict=True):
                 group["lr"] = lr * size.fade(step / steps)
-        rows.append(_step(model, next(batches).to(device()), *optimisers))
-    curve.append({"step": steps, **watch(model, watched)})
+        batch = next(batches).to(device())
+        if frozen and step == len(known):
+            known.append(model.emotion.speech(batch.mfcc))
+        rows.append(_step(model, batch, *optimisers, known[step] if frozen else None))
+    curve.append({"step": steps, **watch(model, watched, told)})
     log = _means(rows, per_epoch)
     save(path, model.cpu(), None, log + curve)
     return log + curve
@@ -669,6 +680,13 @@ def _endless(course: Course) -> Iterator[Batch]:
     while True:
         yield from course.batches(seed_everything(course.material.data.seed, 4, epoch))
         epoch += 1
+
+
+@lru_cache(maxsize=4)
+def _heard_in(speech: Sp2Emo, course: Course) -> list[vnet.Heard]:
+    """What a frozen Sp2Emo hears in the batches of a course, as far as a system has come: the next one that learns with
+    both need not listen again."""
+    return []
 
 
 def _means(rows: list[dict[str, float]], length: int) -> list[dict[str, float]]:
@@ -687,12 +705,12 @@ def _optimisers(model: Networks, size: Size) -> tuple[torch.optim.Optimizer, tor
     return torch.optim.Adam(groups, fused=True), critic
 
 
-def _step(model: Networks, batch: Batch, made_by: torch.optim.Optimizer,
-          judged_by: torch.optim.Optimizer) -> dict[str, float]:
+def _step(model: Networks, batch: Batch, made_by: torch.optim.Optimizer, judged_by: torch.optim.Optimizer,
+          heard: vnet.Heard | None = None) -> dict[str, float]:
     model.train()
     if model.system.pretrained:
         model.emotion.eval()                                     # frozen: its batch norm must not drift (2d:V27)
-    motion, heard = model(batch.mel, batch.mfcc)
+    motion, heard = model(batch.mel, batch.mfcc, heard=heard)
     named = {}
     if model.weight("adversarial"):
         verdicts = model.critic(torch.cat([batch.offsets, motion.offsets.detach()])).sigmoid().chunk(2)
@@ -718,14 +736,14 @@ def watched_windows(made: Material) -> Batch:
 
 
 @torch.no_grad()
-def watch(model: Networks, batch: Batch) -> dict[str, float]:
-    """Mean absolute error of offsets on watched windows, in standard deviations of a face.
+def watch(model: Networks, batch: Batch, heard: vnet.Heard | None = None) -> dict[str, float]:
+    """Mean absolute error of offsets on watched windows, in standard deviations of a face; `heard` as in `Networks`.
 
     mouth, upper   what is predicted, lips and jaw, and the rest
     heeded         lips and jaw as the mouth loss sees them: of the lingual branch alone where it looks there
     """
     model.eval()
-    motion = model(batch.mel.to(device()), batch.mfcc.to(device()))[0]
+    motion = model(batch.mel.to(device()), batch.mfcc.to(device()), heard=heard)[0]
     error, heeded = ((x.cpu() - batch.offsets).abs() for x in (motion.offsets, model.mouth_of(motion)))
     return {"mouth": float(error[:, :, vnet.MOUTH].mean()), "upper": float(error[:, :, vnet.REST].mean()),
             "heeded": float(heeded[:, :, vnet.MOUTH].mean())}

@@ -257,7 +257,7 @@ def matches(scale: str, seed: int, names: tuple[str, ...] = HEARD) -> pd.DataFra
 def _windows(scale: str, seed: int, name: str, clip: int) -> list[dict]:
     data, main = material(scale, seed).data, train(scale, seed, "vnet")
     landmarks = posed(scale, seed, name, clip)
-    still, heard = registered(data, clip, landmarks), main.heard(clip).argmax(-1)
+    still, heard = registered(data, clip, landmarks), _heard(scale, seed, clip)
     seen = main.seen(off_face(still, data.template(clip))).argmax(-1)
     starts = models.window_starts(len(landmarks))
     rows = []
@@ -267,6 +267,11 @@ def _windows(scale: str, seed: int, name: str, clip: int) -> list[dict]:
             rows.append({"seed": seed, "system": name, **factors(data, clip), "window": i,
                          "heard": EMOTIONS[heard[i]], "seen": EMOTIONS[seen[i]], "judged": judged(data, clip, piece)})
     return rows
+
+
+@lru_cache(maxsize=1024)                 # a clip is asked for by every system
+def _heard(scale: str, seed: int, clip: int) -> np.ndarray:
+    return train(scale, seed, "vnet").heard(clip).argmax(-1)
 
 
 def networks(scale: str, seed: int) -> pd.DataFrame:

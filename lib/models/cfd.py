@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lib.errors import InputError
 from lib.models import parts
@@ -169,7 +170,8 @@ class StyleEncoder(nn.Module):
             return self.attention(x + parts.sinusoids(x.shape[1], x.shape[2]).to(x))
         tokens = torch.stack([emotion, identity], 2)                                     # (B, T, 2, C)
         tokens = tokens if self.types is None else tokens + self.types
-        return self.attention(tokens.flatten(0, 1)).flatten(1).unflatten(0, emotion.shape[:2])
+        with sdpa_kernel(SDPBackend.MATH):            # the fused kernel takes far longer for two tokens
+            return self.attention(tokens.flatten(0, 1)).flatten(1).unflatten(0, emotion.shape[:2])
 
 
 class StyleDecoder(nn.Module):
