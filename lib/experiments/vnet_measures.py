@@ -240,7 +240,7 @@ def present(data: Tracks) -> tuple[str, ...]:
     return tuple(e for e in EMOTIONS if e in there)
 
 
-def matches(scale: str, seed: int, names: tuple[str, ...] = HEARD) -> pd.DataFrame:
+def matches(scale: str, seed: int) -> pd.DataFrame:
     """Per window: emotion heard by Sp2Emo, seen by the critic Exp2Emo, seen by independent judges, and the true one.
 
     Both networks are those of `vnet`, for every system: as in the paper, which judges its ablation by its own critic.
@@ -251,7 +251,7 @@ def matches(scale: str, seed: int, names: tuple[str, ...] = HEARD) -> pd.DataFra
         return pd.DataFrame([row for clip in data.rows(PART).index for row in _windows(scale, seed, name, int(clip))])
 
     return pd.concat([cached(scale, seed, f"matches-{name}", lambda name=name: measure(name), SYSTEMS.get(name))
-                      for name in names], ignore_index=True)
+                      for name in HEARD if name not in SYSTEMS or name in systems_at(scale)], ignore_index=True)
 
 
 def _windows(scale: str, seed: int, name: str, clip: int) -> list[dict]:

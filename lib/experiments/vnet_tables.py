@@ -158,7 +158,7 @@ def match_baselines(results: Results) -> dict[str, float]:
 
 def match_rows(results: Results, by: str) -> pd.DataFrame:
     """system, mean, low, high, seeds of a match rate: what figures.dots_with_intervals draws."""
-    return pd.DataFrame([drawn(name, match_rates(results, name, by)) for name in vnet_measures.HEARD])
+    return pd.DataFrame([drawn(name, match_rates(results, name, by)) for name in results.matches.system.unique()])
 
 
 def drawn(system: str, table: pd.DataFrame) -> dict:
