@@ -301,3 +301,15 @@ def test_the_player_drives_the_slider_and_zero_is_the_same_at_both_ends():
     assert np.isfinite(scene.vertices).all() and scene.face.paint.shape == (animator.topology.n_vertices, 4)
     with pytest.raises(InputError, match="joyful"):
         animator.landmarks(sound, "joyful", 1.0)
+
+
+def test_codes_of_many_clips_are_those_of_each(data):
+    trained = cfd.train(SCALE, SEED, "cfd")
+    features = [trained.course.feature[i] for i in (0, 5, 9)]
+    together = cfd_measures.codes_of(trained, features)
+    for k, x in enumerate(features):
+        alone = trained.codes(x)
+        for code, tracks in together.items():
+            assert np.allclose(tracks[k], getattr(alone, code)[0].numpy(), atol=1e-5) and len(tracks[k]) == len(x)
+    bare = cfd_measures.codes_of(cfd.train(SCALE, SEED, "cfd/no-style"), features)
+    assert set(bare) == {"content"} and set(together) == set(cfd_measures.CODES)

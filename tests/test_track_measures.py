@@ -122,6 +122,9 @@ def test_kinds_choose_columns_and_unknown_or_broken_input_is_refused(data):
     clip, truth = emotional(data), data.landmarks[emotional(data)]
     cheap = measures.score(data, clip, truth, truth, EMOTIONS, kinds=CHEAP)
     assert "achieved" in cheap and "es" not in cheap and "proxy_offset" not in cheap
+    late = np.roll(truth, 2, 0)
+    few, whole = (measures.score(data, clip, late, truth, EMOTIONS, kinds=(k,)) for k in (measures.FEW, "distance"))
+    assert len(few) == 3 and few == {name: pytest.approx(whole[name]) for name in few}
     neutral = int(data.table.index[data.table.emotion == "neutral"][0])
     assert measures.score(data, neutral, data.landmarks[neutral], data.landmarks[neutral], EMOTIONS,
                           kinds=("achieved",)) == {}

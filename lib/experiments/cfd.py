@@ -10,7 +10,8 @@ reading `video="session"` it does not, and the recogniser's weights alone tell e
 displacement in units of `Trained.unit` pixels, its root mean square in training; Eq. 10 is in pixels, as printed LMDs
 seem to be, or in faces of width 1.6 (`unit="face"`): the paper adds Eq. 5 and 6 to it with weights of one and no unit.
 
-Rivals are trained by lib.experiments.landmark_systems (MakeItTalk) and lib.experiments.pcavs on the same draw.
+Rivals are MakeItTalk (lib.experiments.landmark_systems), trained on the same clips, and PC-AVS (lib.experiments.pcavs).
+Of the latter a seed has one for both landmark papers, taught on the same speakers and sentences and on contempt too.
 Departures at every scale: 25 frames per second, AutoVC trained on the corpus, windows instead of whole clips, at laptop
 scale narrow layers and a learning rate to match; the `paper` scale has Table 1. The printed rate of 1e-5 is an arm of
 its own (`READINGS`).
@@ -319,9 +320,11 @@ class Trained:
 
     @torch.no_grad()
     def codes(self, features: np.ndarray, shape: np.ndarray | None = None) -> Prediction:
-        """Codes and displacements of one clip's features (T, F), in the network's units; `shape` as given_shape."""
+        """Codes and displacements of features of one clip (T, F), or of several (B, T, F) by a network that sees no
+        face, in the network's units; `shape` as given_shape."""
         seen = None if shape is None else torch.from_numpy(np.asarray(shape, np.float32))[None]
-        return self.model(torch.from_numpy(np.asarray(features, np.float32))[None], seen)
+        heard = torch.from_numpy(np.asarray(features, np.float32))
+        return self.model(heard if heard.ndim == 3 else heard[None], seen)
 
     def drive(self, features: np.ndarray, clip: int) -> np.ndarray:
         """Landmarks (T, 68, 2) in pixels that features (T, F) give on the face of a clip's speaker."""

@@ -40,6 +40,7 @@ CODE = ("lib.experiments.track_measures", "lib.experiments.tracks", "lib.metrics
         "lib.models.planar_judges", "lib.models.syncnet", "lib.landmark_foundations", "lib.puppet.recast")
 
 KINDS = ("distance", "dynamics", "sync", "similarity", "proxy", "judge", "achieved")
+FEW = "main distances"           # face, mouth and upper face alone, in the place of "distance"
 
 Drive = Callable[[np.ndarray, int], np.ndarray]      # sound features (T, C) and clip -> landmarks (T, 68, 2)
 
@@ -134,15 +135,16 @@ def score(data: Tracks, clip: int, pred: np.ndarray, truth: np.ndarray, emotions
           kinds: Sequence[str] = KINDS) -> dict[str, float]:
     """Columns of the module text for one clip; emotions: among which judges and recognisers choose.
 
-    `kinds` names the groups of columns wanted. Raises InputError for an unknown kind, and where prediction and truth
-    differ in shape or hold values that are not finite.
+    `kinds` names the groups of columns wanted: some of `KINDS`, or `FEW` in the place of "distance". Raises InputError
+    for an unknown kind, and where prediction and truth differ in shape or hold values that are not finite.
     """
     pred, truth = metrics.validate(pred, truth)
-    unknown = set(kinds) - set(KINDS)
+    unknown = set(kinds) - {*KINDS, FEW}
     if unknown:
-        raise InputError(f"kinds {sorted(unknown)}: unknown; expected some of {', '.join(KINDS)}")
+        raise InputError(f"kinds {sorted(unknown)}: unknown; expected some of {', '.join((*KINDS, FEW))}")
     ways = {
         "distance": lambda: distances(pred, truth),
+        FEW: lambda: main_distances(pred, truth),
         "dynamics": lambda: dynamics(pred, truth),
         "sync": lambda: lip_sync(pred, truth, data.fps),
         "similarity": lambda: similarity(data, clip, pred, truth, emotions),
@@ -156,8 +158,18 @@ def score(data: Tracks, clip: int, pred: np.ndarray, truth: np.ndarray, emotions
 def distances(pred: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     """Every variant of the landmark distance, errors of the lips' shape, mean distance of brows and eyes."""
     numbers = {name.replace("_mm", "_px"): value for name, value in metrics.evaluate_landmarks(pred, truth).items()}
-    upper = np.linalg.norm(pred - truth, axis=-1)[:, GROUPS["upper"]]
-    return {**numbers, "upper_px": float(upper.mean())}
+    return {**numbers, "upper_px": _upper(pred, truth)}
+
+
+def main_distances(pred: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """Of `distances` those of face, mouth, brows and eyes: a tenth of its time, for the many that need no other."""
+    forms = {f"lmd_{name}_px": metrics.landmark_distance(pred, truth, **metrics.LMD_VARIANTS[name])
+             for name in ("face", "mouth")}
+    return {**{name: float(value.mean()) for name, value in forms.items()}, "upper_px": _upper(pred, truth)}
+
+
+def _upper(pred: np.ndarray, truth: np.ndarray) -> float:
+    return float(np.linalg.norm(pred[:, GROUPS["upper"]] - truth[:, GROUPS["upper"]], axis=-1).mean())
 
 
 def dynamics(pred: np.ndarray, truth: np.ndarray) -> dict[str, float]:
