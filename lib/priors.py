@@ -277,14 +277,16 @@ def intensity_sweep(recogniser: FrameRecogniser, specs: Sequence, levels: Sequen
     """
     import pandas as pd
 
-    from lib.puppet.corpus import counterfactual
+    from lib.puppet.corpus import synthesise
+    from lib.puppet.recast import recast
 
     rows = []
     for spec in specs:
         if spec.emotion not in labels.COMMON[1:]:
             raise InputError(f"emotion {spec.emotion!r}: a sweep needs one of {', '.join(labels.COMMON[1:])}")
+        spoken = synthesise(spec)
         for level in levels:
-            logits = _clip_logits(recogniser, counterfactual(spec, face_only=True, intensity=level))
+            logits = _clip_logits(recogniser, recast(spoken, intensity=level))
             rows.append({"emotion": spec.emotion, "actor": spec.actor, "clip": spec.id, "intensity": level,
                          **_target_values(logits, labels.COMMON.index(spec.emotion))})
     return pd.DataFrame(rows)

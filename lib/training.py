@@ -28,6 +28,7 @@ class Recipe:
     The rate is halved every `halve_every` epochs (0: constant), and with `anneal` also falls to zero along half a
     cosine over the whole run. Gradients longer than `clip_norm` are shortened: of the whole network, or with
     `clip_parts` of each of its parts on its own, so that a heavily weighted loss of one path does not slow the others.
+    `betas` are Adam's.
     """
 
     epochs: int
@@ -37,6 +38,7 @@ class Recipe:
     weight_decay: float = 0.0
     clip_norm: float = 0.0
     clip_parts: bool = False
+    betas: tuple[float, float] = (0.9, 0.999)
 
     def rate(self, epoch: int) -> float:
         """Learning rate of an epoch, counted from 0."""
@@ -70,7 +72,8 @@ def fit(
 
     model.to(device())
     trained = [p for p in model.parameters() if p.requires_grad]
-    optimiser = torch.optim.Adam(trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
+    optimiser = torch.optim.Adam(trained, lr=recipe.learning_rate, betas=recipe.betas, weight_decay=recipe.weight_decay,
+                                 fused=True)
     log = _resume(checkpoint, model, optimiser)
     saved = time.monotonic()
     bar = tqdm(range(len(log), recipe.epochs), initial=len(log), total=recipe.epochs, desc=label, unit="epoch",

@@ -21,7 +21,15 @@ from torch import Tensor, nn
 
 from lib.experiments import systems
 from lib.experiments.draw import Draw, draw
-from lib.experiments.systems import Batch, Course, Size, fit_cached, train_codetalker, train_faceformer
+from lib.experiments.systems import (
+    SHORT_MEMORY,
+    Batch,
+    Course,
+    Size,
+    fit_cached,
+    train_codetalker,
+    train_faceformer,
+)
 from lib.losses import style_cross_entropy, supervised_contrastive, vertex_mse, vertex_norm
 from lib.models import eavanet
 from lib.study import code_digest, run_folder
@@ -35,7 +43,8 @@ CODE = (*systems.CODE, "lib.experiments.eavanet")
 
 SIZES = {
     "smoke": Size(components=24, width=16, batch=4, window=24, epochs=3, learning_rate=2e-3),
-    "laptop": Size(components=64, width=48, batch=8, window=40, epochs=30, learning_rate=2e-3, steps=300),
+    "laptop": Size(components=64, width=48, batch=8, window=40, epochs=30, learning_rate=4e-3, steps=250,
+                   betas=SHORT_MEMORY),
     "paper": Size(components=256, width=256, batch=1, window=50, epochs=200, learning_rate=1e-4),
 }
 

@@ -405,7 +405,8 @@ def _steered(made: Material, clip: int) -> list[dict]:
 
 def present(data: Draw) -> list[str]:
     """Emotions of the draw in the order of `COMMON`."""
-    return [e for e in COMMON if e in set(data.table.emotion)]
+    known = set(data.table.emotion.unique())
+    return [e for e in COMMON if e in known]
 
 
 def _curve(trained: Trained, clip: int, said: ecm.Speech, formula: str, emotion: str) -> list[dict]:

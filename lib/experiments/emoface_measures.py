@@ -72,7 +72,7 @@ from lib.metrics import amplitude_ratio, jerk_ratio, rig_error
 from lib.models import emoface as network
 from lib.models.emoface import EMOTIONS
 from lib.probes import step_response, swap_skill
-from lib.puppet.corpus import PuppetClip, counterfactual, synthesise
+from lib.puppet.corpus import PuppetClip, synthesise
 from lib.study import cached_table, code_digest, run_folder
 from lib.training import seed_everything
 
@@ -110,7 +110,8 @@ def test_rows(data: Draw) -> pd.DataFrame:
 
 def emotions_of(data: Draw) -> tuple[str, ...]:
     """The paper's emotions that the corpus of this scale has, in their order."""
-    return tuple(e for e in EMOTIONS if e in set(data.table.emotion))
+    present = set(data.table.emotion.unique())
+    return tuple(e for e in EMOTIONS if e in present)
 
 
 # Predictions ----------------------------------------------------------------------------------------------------------
@@ -348,10 +349,8 @@ def _requests(data: Draw, clip: int) -> list[str]:
 
 def _asked(scale: str, seed: int, clip: int, requested: str) -> list[dict]:
     data = measured(scale, seed)
-    exact = counterfactual(data.specs[clip], face_only=True, emotion=requested,
-                           intensity=float(data.table.intensity[clip]))
-    truth = data.basis.encode(exact.oracle_vertices(data.fps) - data.template(clip))
-    return [_obeyed(scale, seed, name, clip, requested, truth) for name in LABELLED]
+    exact = measures.exact_face(data, clip, requested, float(data.table.intensity[clip]))
+    return [_obeyed(scale, seed, name, clip, requested, exact) for name in LABELLED]
 
 
 def _obeyed(scale: str, seed: int, name: str, clip: int, requested: str, exact: np.ndarray) -> dict:

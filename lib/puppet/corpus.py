@@ -37,7 +37,7 @@ PCM_SCALE = 32767
 ARRAYS = ("pcm", "rig", "audible", "pose", "audible_pose", "gaze", "blinks", "phoneme_labels", "phoneme_times")
 SOURCES = ("audio.py", "data/clip.py", "face/rig.py", "puppet/actors.py", "puppet/corpus.py", "puppet/emotion.py",
            "puppet/espeak.py", "puppet/mouth.py", "puppet/nuisance.py", "puppet/sentences.py", "puppet/voice.py")
-CLIPS_IN_MEMORY = 256
+CLIPS_IN_MEMORY = 1024              # a third of a megabyte each; experiments go through a whole corpus again and again
 
 
 @dataclass(frozen=True)
@@ -234,7 +234,9 @@ def load(spec: ClipSpec, path: Path) -> PuppetClip:
         raise InputError(f"{path}: content does not match its stored hash; delete it and it is generated again")
     labels, times = arrays.pop("phoneme_labels"), arrays.pop("phoneme_times")
     phonemes = tuple(Phoneme(str(label), float(a), float(b)) for label, (a, b) in zip(labels, times, strict=True))
-    return PuppetClip(spec, _from_pcm(arrays.pop("pcm")), phonemes, **arrays)
+    clip = PuppetClip(spec, _from_pcm(arrays.pop("pcm")), phonemes, **arrays)
+    vars(clip)["digest"] = digest                       # just computed: not again when it is asked for
+    return clip
 
 
 @cache
