@@ -19,6 +19,8 @@ SCALE = config.get("scale", "laptop")
 SEEDS = config.get("seeds") or {"smoke": [0], "laptop": [0, 1, 2, 3], "paper": list(range(20))}[SCALE]
 STAMPS = paths.CACHE / "workflow" / SCALE
 FIRST, LAST = "00", "06"                # shows corpus and foundations; from here on notebooks read results
+LENDS = "01_cfd"                        # what it trains in a seed, PC-AVS,
+BORROWS = "03_vnet"                     # this one then finds
 NAMES = notebooks.names()
 PAPERS = [name for name in NAMES if FIRST < name[:2] < LAST]
 RUN = f"{sys.executable} -m lib.notebooks {{wildcards.name}} --scale {SCALE} --threads 1"
@@ -53,6 +55,10 @@ def seeds_apart(name):
 
 def seed_copy(name, seed):
     return STAMPS / f"seed{seed}" / SCALE / "notebooks" / f"{name}.ipynb"
+
+
+def lent(wildcards):
+    return [stamp(f"{LENDS}.seed{wildcards.seed}")] if wildcards.name == BORROWS else []
 
 
 def seed_stamps(wildcards):
@@ -101,8 +107,11 @@ use rule part as part_alone with:
 
 
 rule one_seed:
+    wildcard_constraints:
+        name=rf"(?!{LENDS}\b)\d\d_\w+",
     input:
         inputs,
+        lent,
     output:
         touch(STAMPS / "{name}.seed{seed}.done"),
     threads: 1
@@ -110,6 +119,12 @@ rule one_seed:
         aside=lambda wildcards: STAMPS / f"seed{wildcards.seed}",
     shell:
         "STUDY_RESULTS={params.aside} " + RUN + " --seeds {wildcards.seed} >&2"
+
+
+use rule one_seed as lending_seed with:   # begins first, so that nobody waits
+    wildcard_constraints:
+        name=LENDS,
+    priority: 1
 
 
 rule notebook:

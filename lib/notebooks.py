@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from lib.errors import InputError, StudyError, command_line
@@ -77,7 +78,8 @@ def heading(cells, index: int) -> str:
 # What a notebook depends on ------------------------------------------------------------------------------------------
 
 
-def imported(source: str) -> set[str]:
+@cache                                  # the graph asks for the same modules once per job
+def imported(source: str) -> frozenset[str]:
     """Dotted names of `lib` that a piece of Python imports, at the top or inside functions."""
     found = set()
     for node in ast.walk(ast.parse(source)):
@@ -85,7 +87,7 @@ def imported(source: str) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return {name for name in found if name.split(".")[0] == "lib"}
+    return frozenset(name for name in found if name.split(".")[0] == "lib")
 
 
 def module_file(name: str) -> Path | None:

@@ -34,6 +34,7 @@ from torch import Tensor, nn
 from lib import landmark_losses as losses
 from lib.errors import InputError
 from lib.experiments.draw import corpus
+from lib.experiments.systems import SHORT_MEMORY
 from lib.experiments.tracks import FPS, Tracks, tracks
 from lib.models import vnet
 from lib.models.vnet import (
@@ -70,6 +71,7 @@ class Size:
                                    multiplied by; fewer steps ask for longer ones
     batch                          0: the profile's own
     annealed                       rates fall to zero along half a cosine instead of the published steps
+    betas                          Adam's, of generator and discriminator; see `systems.SHORT_MEMORY`
     steps                          of the generator; 0: the profile's own epochs
     """
 
@@ -81,6 +83,7 @@ class Size:
     steps: int = 0
     rate: float = 1.0
     annealed: bool = False
+    betas: tuple[float, float] = (0.9, 0.999)
 
     def fade(self, done: float) -> float:
         """Factor of the rates after a share `done` of the training."""
@@ -101,7 +104,7 @@ SIZES = {
     "smoke": Size(reduced(32), batch=4, pretraining_epochs=4, speech_rate=5.0, face_rate=50.0, steps=4, rate=30.0,
                   annealed=True),
     "laptop": Size(reduced(8, speech=(4, 4, 8, 16), residual=(4, 8, 16, 32)), batch=16, pretraining_epochs=20,
-                   speech_rate=5.0, face_rate=50.0, steps=220, rate=30.0, annealed=True),
+                   speech_rate=5.0, face_rate=50.0, steps=190, rate=25.0, annealed=True, betas=SHORT_MEMORY),
     "paper": Size(),
 }
 
@@ -702,8 +705,8 @@ def _optimisers(model: Networks, size: Size) -> tuple[torch.optim.Optimizer, tor
     if not model.system.pretrained:
         groups += [{"params": model.emotion.speech.parameters(), "lr": schedule.speech_rate * size.speech_rate},
                    {"params": model.emotion.face.parameters(), "lr": schedule.face_rate * size.face_rate}]
-    critic = torch.optim.Adam(model.critic.parameters(), lr=profile.critic_rate * size.rate, fused=True)
-    return torch.optim.Adam(groups, fused=True), critic
+    critic = torch.optim.Adam(model.critic.parameters(), lr=profile.critic_rate * size.rate, betas=size.betas, fused=True)
+    return torch.optim.Adam(groups, betas=size.betas, fused=True), critic
 
 
 def _step(model: Networks, batch: Batch, made_by: torch.optim.Optimizer, judged_by: torch.optim.Optimizer,
