@@ -705,7 +705,7 @@ def _optimisers(model: Networks, size: Size) -> tuple[torch.optim.Optimizer, tor
     if not model.system.pretrained:
         groups += [{"params": model.emotion.speech.parameters(), "lr": schedule.speech_rate * size.speech_rate},
                    {"params": model.emotion.face.parameters(), "lr": schedule.face_rate * size.face_rate}]
-    critic = torch.optim.Adam(model.critic.parameters(), lr=profile.critic_rate * size.rate, betas=size.betas, fused=True)
+    critic = torch.optim.Adam(model.critic.parameters(), profile.critic_rate * size.rate, betas=size.betas, fused=True)
     return torch.optim.Adam(groups, betas=size.betas, fused=True), critic
 
 
