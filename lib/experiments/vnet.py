@@ -71,7 +71,8 @@ class Size:
                                    multiplied by; fewer steps ask for longer ones
     batch                          0: the profile's own
     annealed                       rates fall to zero along half a cosine instead of the published steps
-    betas                          Adam's, of generator and discriminator; see `systems.SHORT_MEMORY`
+    betas                          Adam's, of the generator, see `systems.SHORT_MEMORY`; with them the discriminator
+                                   would give one answer to everything
     steps                          of the generator; 0: the profile's own epochs
     """
 
@@ -104,7 +105,7 @@ SIZES = {
     "smoke": Size(reduced(32), batch=4, pretraining_epochs=4, speech_rate=5.0, face_rate=50.0, steps=4, rate=30.0,
                   annealed=True),
     "laptop": Size(reduced(8, speech=(4, 4, 8, 16), residual=(4, 8, 16, 32)), batch=16, pretraining_epochs=20,
-                   speech_rate=5.0, face_rate=50.0, steps=190, rate=25.0, annealed=True, betas=SHORT_MEMORY),
+                   speech_rate=5.0, face_rate=50.0, steps=190, rate=30.0, annealed=True, betas=SHORT_MEMORY),
     "paper": Size(),
 }
 
@@ -705,7 +706,7 @@ def _optimisers(model: Networks, size: Size) -> tuple[torch.optim.Optimizer, tor
     if not model.system.pretrained:
         groups += [{"params": model.emotion.speech.parameters(), "lr": schedule.speech_rate * size.speech_rate},
                    {"params": model.emotion.face.parameters(), "lr": schedule.face_rate * size.face_rate}]
-    critic = torch.optim.Adam(model.critic.parameters(), profile.critic_rate * size.rate, betas=size.betas, fused=True)
+    critic = torch.optim.Adam(model.critic.parameters(), lr=profile.critic_rate * size.rate, fused=True)
     return torch.optim.Adam(groups, betas=size.betas, fused=True), critic
 
 
