@@ -83,7 +83,7 @@ rule study:
 
 rule part:
     wildcard_constraints:
-        part=rf"(?!(speech|{prepare.ALONE})\b)[a-z]+",
+        part=rf"(?!(speech|corpus|voices|tracks|{prepare.ALONE})\b)[a-z]+",
     input:
         list(map(str, notebooks.reached({"lib.prepare"}))),
         lambda wildcards: list(map(part_stamp, prepare.PARTS[wildcards.part].after)),
@@ -93,9 +93,9 @@ rule part:
         f"{sys.executable} -m lib.prepare {{wildcards.part}} --scale {SCALE} >&2"
 
 
-use rule part as longest_part with:   # begins first, so that nothing waits for it alone
+use rule part as long_part with:      # the longest one and the longest chain begin first, so that nothing waits for them
     wildcard_constraints:
-        part="speech",
+        part="speech|corpus|voices|tracks",
     priority: 1
 
 

@@ -62,7 +62,7 @@ class Size:
 
 SIZES = {
     "smoke": Size(width=16, batch=4, window=24, steps=(12, 12), learning_rate=3e-3),
-    "laptop": Size(width=48, batch=6, window=48, steps=(400, 200), learning_rate=4e-3),
+    "laptop": Size(width=48, batch=6, window=48, steps=(240, 120), learning_rate=4e-3),
     "paper": Size(width=256, batch=32, window=64, steps=(20000, 20000), learning_rate=1e-4),
 }
 
@@ -229,7 +229,7 @@ def course(data: Tracks, system: System, size: Size) -> Course:
     for i in rows:
         seen[i] = _expression(data, int(i), emotions, system.weights)
     step = Step(size.width, size.batch, min(size.window, min(len(x) for x in data.landmarks)), size.steps[0],
-                size.learning_rate, system.rate == "paper")
+                size.learning_rate, printed=system.rate == "paper")
     feature = data.converted if system.feature == "converted" else data.mel
     fixed = {"expression": seen, "actor": data.table.actor.to_numpy()}
     return Course(data, step, emotions, rows.to_numpy(), feature, fixed=fixed, system=system, count=size.steps)

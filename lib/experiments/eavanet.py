@@ -43,7 +43,7 @@ CODE = (*systems.CODE, "lib.experiments.eavanet")
 
 SIZES = {
     "smoke": Size(components=24, width=16, batch=4, window=24, epochs=3, learning_rate=2e-3),
-    "laptop": Size(components=64, width=48, batch=8, window=40, epochs=30, learning_rate=4e-3, steps=250,
+    "laptop": Size(components=64, width=48, batch=8, window=40, epochs=30, learning_rate=4e-3, steps=230,
                    betas=SHORT_MEMORY),
     "paper": Size(components=256, width=256, batch=1, window=50, epochs=200, learning_rate=1e-4),
 }

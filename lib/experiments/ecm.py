@@ -53,7 +53,7 @@ FACE_FRAMES = 800                # frames the FLAME-like components are fitted o
 
 SIZES = {
     "smoke": Size(components=24, width=16, batch=4, window=24, epochs=2, learning_rate=2e-3, steps=4),
-    "laptop": Size(components=64, width=48, batch=8, window=30, epochs=20, learning_rate=3e-3, steps=260,
+    "laptop": Size(components=64, width=48, batch=8, window=30, epochs=20, learning_rate=3e-3, steps=240,
                    betas=SHORT_MEMORY),
     "paper": Size(components=256, width=192, batch=16, window=120, epochs=100, learning_rate=1e-3, steps=1000),
 }

@@ -63,7 +63,7 @@ REAL_EPOCHS = {"smoke": 1, "laptop": 3, "paper": 3}     # times as many epochs: 
 WHOLE = 10**6                                           # frames
 SIZES = {
     "smoke": Size(CONTROLLERS, width=16, batch=4, window=WHOLE, epochs=2, learning_rate=2e-3),
-    "laptop": Size(CONTROLLERS, width=40, batch=6, window=WHOLE, epochs=6, learning_rate=2e-3,
+    "laptop": Size(CONTROLLERS, width=40, batch=6, window=WHOLE, epochs=5, learning_rate=2e-3,
                    betas=SHORT_MEMORY),
     "paper": Size(CONTROLLERS, width=512, batch=1, window=WHOLE, epochs=1000, learning_rate=1e-5),
 }

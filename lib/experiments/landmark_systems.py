@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from lib.errors import InputError
-from lib.experiments.systems import fit_cached
+from lib.experiments.systems import SHORT_MEMORY, fit_cached
 from lib.landmark_losses import landmark_l1, laplacian_l1, lip_weighted_l1
 from lib.models import makeittalk
 from lib.study import code_digest, run_folder
@@ -30,18 +30,19 @@ VIEWS = ("same", "other", "stranger")
 
 @dataclass(frozen=True)
 class Size:
-    """Width and schedule of a scale: `steps` batches of `batch` windows of `window` frames."""
+    """Width and schedule of a scale: `steps` batches of `batch` windows of `window` frames; `betas` are Adam's."""
 
     width: int
     batch: int
     window: int                  # frames
     steps: int
     learning_rate: float
+    betas: tuple[float, float] = (0.9, 0.999)
 
     def recipe(self, clips: int) -> Recipe:
         """The schedule for a number of training clips; the rate falls to zero along half a cosine."""
         epochs = max(round(self.steps / -(-clips // self.batch)), 1)
-        return Recipe(epochs, self.learning_rate, anneal=True, clip_norm=1.0, clip_parts=True)
+        return Recipe(epochs, self.learning_rate, anneal=True, clip_norm=1.0, clip_parts=True, betas=self.betas)
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,7 @@ MAKEITTALK_SIZES = {
     # slower than this, the content branch stays at the mean mouth; at 2e-2 it does too
     "laptop": MakeItTalkSize(
         makeittalk.reduced(48, ROWS, dropout=0.0),
-        Size(width=48, batch=8, window=32, steps=600, learning_rate=7e-3),
+        Size(width=48, batch=8, window=32, steps=300, learning_rate=7e-3, betas=SHORT_MEMORY),
         Size(width=48, batch=8, window=32, steps=120, learning_rate=4e-3),
     ),
     "paper": MakeItTalkSize(makeittalk.Config(window=ROWS, axes=2, seen=9), _PAPER, _PAPER),

@@ -105,7 +105,7 @@ SIZES = {
     "smoke": Size(reduced(32), batch=4, pretraining_epochs=4, speech_rate=5.0, face_rate=50.0, steps=4, rate=30.0,
                   annealed=True),
     "laptop": Size(reduced(8, speech=(4, 4, 8, 16), residual=(4, 8, 16, 32)), batch=16, pretraining_epochs=20,
-                   speech_rate=5.0, face_rate=50.0, steps=190, rate=30.0, annealed=True, betas=SHORT_MEMORY),
+                   speech_rate=5.0, face_rate=50.0, steps=160, rate=30.0, annealed=True, betas=SHORT_MEMORY),
     "paper": Size(),
 }
 

@@ -10,15 +10,19 @@ released programs. Shapes: B clips, T motion frames, S audio frames, d model wid
 - `load_official`: weights of a released checkpoint by their own key names.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 from lib.errors import InputError
+
+if TYPE_CHECKING:                       # two seconds that a process without speech encoder saves
+    from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 SPEECH_RATE = 50  # frames per second of wav2vec 2.0, as the released programs round it
 TABLE_FRAMES = 600  # length of the tables in the released files; here they extend as far as needed
@@ -116,6 +120,8 @@ def speech_model(sizes: Mapping[str, Any]) -> Wav2Vec2Model:
 
     Its convolutional feature extractor is frozen, as in all systems here.
     """
+    from transformers import Wav2Vec2Config, Wav2Vec2Model
+
     model = Wav2Vec2Model(Wav2Vec2Config(**sizes))
     model.freeze_feature_encoder()
     return model
