@@ -102,7 +102,7 @@ use rule part as long_part with:      # the longest one and the longest chain be
 use rule part as part_alone with:
     wildcard_constraints:
         part=prepare.ALONE,
-    priority: 2
+    priority: 9                         # more than others together, or it would have to wait until all of them have ended
     threads: workflow.cores
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from lib import claims
 from lib.experiments import eavanet_claims as evidence
-from lib.experiments.eavanet_measures import ALPHAS, UNSEEN
+from lib.experiments.eavanet_measures import ALPHAS, TIMED, UNSEEN
 
 ERRORS = {"control/static-template": 6.0, "control/oracle": 1.0, "eavanet": 2.0, "faceformer": 3.0}
 
@@ -78,8 +78,16 @@ def test_speed_compares_at_four_seconds_and_growth_asks_for_all_three_conditions
     assert not all(check.passed for check in evidence.growth(timing(exponent=1.5))[0].checks)
 
 
+@pytest.mark.parametrize("scale", TIMED)
+def test_every_rival_is_timed_at_a_length_at_which_eavanet_is(scale):
+    lengths = TIMED[scale][1]
+    assert all(set(own) & set(lengths["eavanet"]) for own in lengths.values())
+
+
 def test_without_timing_the_speed_claims_name_what_is_missing():
     assert evidence.speed(None, evidence.FACEFORMER, 7)[0].missing == evidence.NOT_TIMED
+    apart = timing()[lambda t: (t.system == "EavaNet") != (t.audio_s == 4)]           # rivals at 4 s, EavaNet below
+    assert "common length" in evidence.speed(apart, evidence.FACEFORMER, 7)[0].missing
     assert all(column.missing for column in evidence.growth(None))
 
 

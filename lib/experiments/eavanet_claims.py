@@ -182,7 +182,11 @@ def speed(timing: pd.DataFrame | None, slow: str, wanted: float) -> list[Evidenc
     """
     if timing is None:
         return [Evidence("rtf", missing=NOT_TIMED)]
-    length = timing.audio_s[(timing.system == slow) & (timing.audio_s <= 4) & timing.seconds.notna()].max()
+    timed = timing[(timing.audio_s <= 4) & timing.seconds.notna()].groupby("system").audio_s.agg(set)
+    both = timed[slow] & timed["EavaNet"]
+    if not both:
+        return [Evidence("rtf", missing=f"{slow} and EavaNet were timed at no common length")]
+    length = max(both)
     whole, rest = (_log_ratios(timing, slow, length, column) for column in ("seconds", "without_speech_s"))
     checks = [Check(f"ratio of at least {wanted:g}", bool(np.exp(whole.median()) >= wanted),
                     detail=f"median ratio {np.exp(whole.median()):.1f} at {length:g} s")]

@@ -411,7 +411,7 @@ def _felt(data: Draw, name: str, clip: int) -> dict:
 
 TIMED = {  # rounds, and seconds of audio of each family; published sizes but for smoke
     "smoke": (2, {"faceformer": (0.5, 1.0, 2.0), "eavanet": (0.5, 1.0, 2.0), "codetalker": (0.5, 1.0)}),
-    "laptop": (3, {"faceformer": (2.0, 4.0, 8.0), "eavanet": (2.0, 4.0, 8.0), "codetalker": (1.0,)}),
+    "laptop": (3, {"faceformer": (2.0, 4.0, 8.0), "eavanet": (1.0, 2.0, 4.0, 8.0), "codetalker": (1.0,)}),
     "paper": (12, dict.fromkeys(("faceformer", "eavanet", "codetalker"), (1.0, 2.0, 4.0, 8.0, 16.0))),
 }
 
