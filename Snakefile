@@ -2,9 +2,9 @@
 
     shared parts -> 00, and a paper's notebook once per seed -> the same one over all seeds -> 06, 07 -> README
 
-Shared parts (lib/prepare.py) are corpus, foundations, features and times that no seed changes. A run with one seed fills the
-cache, in parallel with its siblings; the run over all seeds finds everything there and writes tables, figures and
-verdicts to results/<scale>/. Each has one thread, on which small networks run faster than on two. Notebooks and the
+Shared parts (lib/prepare.py) are corpus, foundations, features and times that no seed changes. A run with one seed
+fills the cache, in parallel with its siblings; the run over all seeds finds everything there and writes tables, figures
+and verdicts to results/<scale>/. Each has one thread, on which small networks run faster than on two. Notebooks and the
 modules they import are the inputs, so that a change runs again exactly what it can affect. The outputs are stamps in
 cache/, because results/laptop is part of the repository: a fresh clone has results, yet has run nothing.
 
@@ -93,7 +93,7 @@ rule part:
         f"{sys.executable} -m lib.prepare {{wildcards.part}} --scale {SCALE} >&2"
 
 
-use rule part as long_part with:      # the longest one and the longest chain begin first, so that nothing waits for them
+use rule part as long_part with:      # the longest one and the longest chain begin first: nothing waits for them
     wildcard_constraints:
         part="speech|corpus|voices|tracks",
     priority: 1
@@ -102,7 +102,7 @@ use rule part as long_part with:      # the longest one and the longest chain be
 use rule part as part_alone with:
     wildcard_constraints:
         part=prepare.ALONE,
-    priority: 9                         # more than others together, or it would have to wait until all of them have ended
+    priority: 9                         # more than others together, or it would wait until all have ended
     threads: workflow.cores
 
 

@@ -133,12 +133,10 @@ def side_by_side(path: Path | str, motions: Mapping[str, np.ndarray], face: "Top
     """
     from tqdm.auto import tqdm
 
-    from lib.face.render import Renderer, write_video
+    from lib.face.render import write_video
 
     frames = _frames(motions)
-    renderer = face
-    if isinstance(face, Topology):
-        renderer = Renderer(face, size, smooth_edges=False, **WITH_TITLE)
+    renderer = _for_video(face, size) if isinstance(face, Topology) else face
     labels = [_label(title, renderer.size) for title in motions]
 
     def pictures():
@@ -151,6 +149,12 @@ def side_by_side(path: Path | str, motions: Mapping[str, np.ndarray], face: "Top
     finally:
         if renderer is not face:
             renderer.close()
+
+
+def _for_video(topology: Topology, size: int) -> "Renderer":
+    from lib.face.render import Renderer
+
+    return Renderer(topology, size, smooth_edges=False, **WITH_TITLE)
 
 
 def _frames(motions: Mapping[str, np.ndarray]) -> int:
@@ -189,13 +193,10 @@ def real_speech(animator: Animator, folder: Path | str, prefix: str, *, real: in
     """
     import pandas as pd
 
-    from lib.face.render import Renderer
-
     stages, rows = show or faces(animator.topology), []
     size = min(SIZE, WIDTH // len(animator.emotions) // 2 * 2)                 # video wants even numbers
     with ExitStack() as opened:
-        drawn_by = {stage.name: opened.enter_context(
-            closing(Renderer(stage.topology, size, smooth_edges=False, **WITH_TITLE))) for stage in stages}
+        drawn_by = {stage.name: opened.enter_context(closing(_for_video(stage.topology, size))) for stage in stages}
         for sound in sounds(animator, real, own):
             motions = {emotion: animator.animate(sound.audio, emotion, alpha) for emotion in animator.emotions}
             for stage in stages if sound.origin == OWN_CREDIT[0] else stages[-1:]:
