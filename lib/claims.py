@@ -103,7 +103,7 @@ def load(path: Path = ROOT / "claims.yaml") -> list[Claim]:
     """All claims, validated; InputError names the file, the entry and what is wrong with it."""
     import yaml
     try:
-        entries = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        entries = yaml.load(Path(path).read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"{path}: cannot be read as YAML: {error}") from error
     if not isinstance(entries, list) or not entries:

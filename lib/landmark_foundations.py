@@ -513,8 +513,9 @@ class SyncRecipe:
     test_clips: int = 32
     batch: int = 8                  # clips
     windows: int = 24               # of each clip: the true one and 23 others of the same clip to tell it from
-    epochs: int = 60
-    learning_rate: float = 2e-3
+    epochs: int = 40
+    learning_rate: float = 4e-3
+    betas: tuple[float, float] = training.SHORT_MEMORY
     noise: float = 0.002            # on landmarks, eye distances
     gain: float = 1.0               # of the sound, standard deviation in units of the natural logarithm of power
     seed: int = 3
@@ -591,7 +592,8 @@ def _train_sync(network: planar.SyncNetwork, recipe: SyncRecipe, checkpoint: Pat
             heard = heard + recipe.gain * rng.standard_normal((len(some), 1, 1, 1))
             yield torch.from_numpy(seen.astype(np.float32)), torch.from_numpy(heard.astype(np.float32))
 
-    fit = training.Recipe(recipe.epochs, recipe.learning_rate, anneal=True, weight_decay=1e-4, clip_norm=1.0)
+    fit = training.Recipe(recipe.epochs, recipe.learning_rate, anneal=True, weight_decay=1e-4, clip_norm=1.0,
+                          betas=recipe.betas)  # fmt: skip
     training.fit(network, batches, lambda batch: {"contrast": contrast(network, *batch)}, fit, seed=recipe.seed,
                  checkpoint=checkpoint, weights={"contrast": 1.0}, label="proxy-Sync")  # fmt: skip
 
@@ -624,13 +626,15 @@ def calibration(judge: ProxySync, said: list[Spoken]) -> dict[str, float]:
     found true, shifted                  share of clips whose offset is right within one frame
     ranked                               share of pairs in which a true clip is more confident than a shuffled one
     """
-    true = [judge.score(c.landmarks, c.template, judge.hear(c.audio)) for c in said]
+    heard = [judge.hear(c.audio) for c in said]
+    true = [judge.score(c.landmarks, c.template, sound) for c, sound in zip(said, heard, strict=True)]
     others = said[1:] + said[:1]
     shuffled = [judge.score(c.landmarks, c.template, judge.hear(np.resize(o.audio, len(c.audio))))
                 for c, o in zip(said, others, strict=True)]
-    static = [judge.score(np.broadcast_to(c.template, c.landmarks.shape), c.template, judge.hear(c.audio))
-              for c in said]
-    moved = [abs(_moved(judge, clip, shift).offset - shift) <= 1 for clip in said for shift in SHIFTS]
+    static = [judge.score(np.broadcast_to(c.template, c.landmarks.shape), c.template, sound)
+              for c, sound in zip(said, heard, strict=True)]
+    moved = [abs(_moved(judge, clip, shift, sound).offset - shift) <= 1
+             for clip, sound in zip(said, heard, strict=True) for shift in SHIFTS]
     sure, unsure = (np.array([match.confidence for match in matches]) for matches in (true, shuffled))
     return {"confidence true": float(np.median(sure)), "confidence shuffled": float(np.median(unsure)),
             "confidence static": float(np.median([match.confidence for match in static])),
@@ -638,7 +642,8 @@ def calibration(judge: ProxySync, said: list[Spoken]) -> dict[str, float]:
             "found shifted": float(np.mean(moved)), "ranked": float((sure[:, None] > unsure).mean())}
 
 
-def _moved(judge: ProxySync, clip: Spoken, shift: int) -> syncnet.Match:
-    """Score where the sound is `shift` frames early (late: below 0)."""
-    sound = clip.audio[max(shift, 0) * syncnet.SAMPLES_PER_FRAME :]
-    return judge.score(clip.landmarks[max(-shift, 0) :], clip.template, judge.hear(sound))
+def _moved(judge: ProxySync, clip: Spoken, shift: int, heard: Tensor | None = None) -> syncnet.Match:
+    """Score where the sound is `shift` frames early (late: below 0); `heard` is the whole sound where it is known."""
+    whole = shift <= 0 and heard is not None
+    sound = heard if whole else judge.hear(clip.audio[max(shift, 0) * syncnet.SAMPLES_PER_FRAME :])
+    return judge.score(clip.landmarks[max(-shift, 0) :], clip.template, sound)

@@ -49,7 +49,8 @@ class Recipe:
     test_actors: tuple[int, ...] = tuple(range(424, 432))
     frames: int = 8                                 # of every clip
     translation: image_translation.Config = image_translation.Config(size=128, channels=16)
-    translation_steps: int = 600
+    translation_steps: int = 450
+    translation_betas: tuple[float, float] = training.SHORT_MEMORY       # PC-AVS, given these, loses its mouth codes
     translation_batch: int = 4
     detector_steps: int = 1200
     detector_batch: int = 32
@@ -66,7 +67,7 @@ RECIPES = {
                     detector_steps=120, pcavs_steps=40),
     "laptop": Recipe(),
     "paper": Recipe(256, frames=24, translation=image_translation.Config(), translation_steps=40_000,
-                    detector_steps=20_000, pcavs_steps=40_000, learning_rate=2e-4),
+                    translation_betas=(0.9, 0.999), detector_steps=20_000, pcavs_steps=40_000, learning_rate=2e-4),
 }  # fmt: skip
 
 
@@ -230,10 +231,10 @@ Step = Callable[[np.random.Generator], object]
 
 
 def _train(model: nn.Module, draw: Step, losses, steps: int, recipe: Recipe, path: Path, weights: dict[str, float],
-           label: str) -> None:
+           label: str, betas: tuple[float, float] = (0.9, 0.999)) -> None:
     """Steps of random batches in twenty equal epochs, at the end of which a killed training can be taken up."""
     epochs = min(20, steps)
-    fit = training.Recipe(epochs, recipe.learning_rate, anneal=True, clip_norm=1.0)
+    fit = training.Recipe(epochs, recipe.learning_rate, anneal=True, clip_norm=1.0, betas=betas)
 
     def batches(rng: np.random.Generator) -> Iterator[object]:
         return (draw(rng) for _ in range(steps // epochs))
@@ -300,7 +301,8 @@ def _train_translation(model: image_translation.Translation, scale: str, path: P
     def losses(batch: tuple[Tensor, Tensor, Tensor]) -> dict[str, Tensor]:
         return {"image": image_translation.image_loss(model(batch[0], batch[1]), batch[2])}
 
-    _train(model, draw, losses, recipe.translation_steps, recipe, path, {"image": 1.0}, "image translation")
+    _train(model, draw, losses, recipe.translation_steps, recipe, path, {"image": 1.0}, "image translation",
+           recipe.translation_betas)  # fmt: skip
 
 
 def _partners(groups: np.ndarray):

@@ -49,7 +49,7 @@ def _voices(scale: str) -> None:
     converter(scale)
 
 
-def _planar(scale: str) -> None:
+def _planar(scale: str) -> None:                     # after the judges, whose faces it looks at again
     from lib import landmark_foundations as planar
 
     planar.planar_judges(scale)
@@ -95,7 +95,7 @@ def _timing(scale: str) -> None:
 ALONE = "timing"                        # the part that has the machine for itself
 PARTS = {
     "speech": Part(_speech), "corpus": Part(_corpus), "judges": Part(_judges), "voices": Part(_voices),
-    "planar": Part(_planar), "pictures": Part(_pictures), "heard": Part(_heard, ("corpus", "speech")),
+    "planar": Part(_planar, ("judges",)), "pictures": Part(_pictures), "heard": Part(_heard, ("corpus", "speech")),
     "tracks": Part(_tracks, ("corpus", "voices")), ALONE: Part(_timing),
 }  # fmt: skip
 

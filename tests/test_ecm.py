@@ -63,6 +63,26 @@ def test_the_paper_profile_has_every_width_the_paper_prints():
     assert model.param_fixer.norm.normalized_shape == (184,)          # the paper adds 128 and 56 up to 186 (E2)
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_the_projected_lstm_is_that_of_torch_in_values_and_gradients(packed):
+    torch.manual_seed(3)
+    reference = nn.LSTM(5, 6, batch_first=True, bidirectional=True, proj_size=3).double()
+    ours = ecm.ProjectedLSTM(5, 6, 3).double()
+    ours.load_state_dict(reference.state_dict())
+    x, weigh = torch.randn(4, 9, 5).double().requires_grad_(), torch.randn(4, 9, 6).double()
+
+    def values_and_gradients(model):
+        if packed:
+            read = nn.utils.rnn.pack_padded_sequence(x, torch.tensor([9, 7, 4, 1]), batch_first=True)
+            out = nn.utils.rnn.pad_packed_sequence(model(read)[0], batch_first=True)[0]
+        else:
+            out = model(x)[0]
+        return out, *torch.autograd.grad((out * weigh).sum(), [x, *model.parameters()])
+
+    for theirs, own in zip(values_and_gradients(reference), values_and_gradients(ours), strict=True):
+        torch.testing.assert_close(own, theirs)
+
+
 @pytest.mark.parametrize("switch", [dict(style=False), dict(residual=False), dict(recurrent="gru"), dict(heads=3),
                                     dict(style_token="last"), dict(norm="post")])
 @pytest.mark.parametrize("base", [SMALL, READ])

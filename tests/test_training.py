@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from lib.errors import InputError
-from lib.training import Recipe, fit, load, seed_everything
+from lib.training import HELD_END, Recipe, fit, load, seed_everything
 
 TARGET = torch.tensor([[1.0, -2.0]])
 
@@ -36,6 +36,19 @@ def test_a_resumed_run_gives_the_numbers_of_an_uninterrupted_one(tmp_path):
     cut, log = train(tmp_path / "cut.pt", 6)
     assert len(log) == 6
     assert torch.equal(whole[1].weight, cut[1].weight)
+
+
+def test_a_held_rate_falls_late_in_a_straight_line_from_batch_to_batch():
+    recipe = Recipe(4, 0.5, hold=0.5, batches=4)
+    rates = np.array([recipe.rate(epoch, batch) for epoch in range(4) for batch in range(4)])
+    assert np.all(rates[:9] == 0.5)
+    falls = np.diff(rates[8:])
+    assert np.allclose(falls, falls[0]) and rates[-1] + falls[0] == pytest.approx(HELD_END * 0.5)
+
+
+def test_a_cosine_is_the_same_for_all_batches_of_an_epoch():
+    recipe = Recipe(4, 1.0, anneal=True, batches=3)
+    assert recipe.rate(2, 0) == recipe.rate(2, 2) == pytest.approx(0.5)
 
 
 def test_a_finished_run_is_loaded_not_trained(tmp_path):

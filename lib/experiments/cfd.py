@@ -32,7 +32,7 @@ from lib.experiments.tracks import Tracks, tracks
 from lib.landmark_losses import MARGIN, emotion_contrast, expression_similarity, identity_agreement, landmark_l1
 from lib.models.cfd import CFD, PAPER, Config, Prediction, direct
 from lib.study import code_digest, run_folder
-from lib.training import Recipe, seed_everything
+from lib.training import HOLD, Recipe, seed_everything
 
 CODE = (*landmark_systems.CODE, "lib.models.cfd", "lib.experiments.cfd", "lib.experiments.cfd_material")
 FACE_PX = 150 / 1.6              # pixels per unit of a face of width 1.6, MakeItTalk's convention
@@ -49,6 +49,7 @@ class Size:
     window: int                  # frames
     steps: tuple[int, int]       # optimiser steps of step 1 and step 2
     learning_rate: float
+    hold: float = 0.0            # share of a step before its rate falls, see `landmark_systems.Size`
 
     @property
     def config(self) -> Config:
@@ -62,7 +63,7 @@ class Size:
 
 SIZES = {
     "smoke": Size(width=16, batch=4, window=24, steps=(12, 12), learning_rate=3e-3),
-    "laptop": Size(width=48, batch=6, window=48, steps=(240, 120), learning_rate=4e-3),
+    "laptop": Size(width=48, batch=6, window=48, steps=(160, 80), learning_rate=4e-3, hold=HOLD),
     "paper": Size(width=256, batch=32, window=64, steps=(20000, 20000), learning_rate=1e-4),
 }
 
@@ -167,7 +168,8 @@ class Step(landmark_systems.Size):
     def recipe(self, clips: int) -> Recipe:
         """The schedule for a number of training clips."""
         if self.printed:
-            return replace(super().recipe(clips), learning_rate=1e-5, anneal=False, clip_norm=0.0, weight_decay=1e-5)
+            return replace(super().recipe(clips), learning_rate=1e-5, anneal=False, hold=0.0, clip_norm=0.0,
+                           weight_decay=1e-5)
         return replace(super().recipe(clips), weight_decay=1e-5)
 
 
@@ -229,7 +231,7 @@ def course(data: Tracks, system: System, size: Size) -> Course:
     for i in rows:
         seen[i] = _expression(data, int(i), emotions, system.weights)
     step = Step(size.width, size.batch, min(size.window, min(len(x) for x in data.landmarks)), size.steps[0],
-                size.learning_rate, printed=system.rate == "paper")
+                size.learning_rate, hold=size.hold, printed=system.rate == "paper")
     feature = data.converted if system.feature == "converted" else data.mel
     fixed = {"expression": seen, "actor": data.table.actor.to_numpy()}
     return Course(data, step, emotions, rows.to_numpy(), feature, fixed=fixed, system=system, count=size.steps)

@@ -21,19 +21,11 @@ from torch import Tensor, nn
 
 from lib.experiments import systems
 from lib.experiments.draw import Draw, draw
-from lib.experiments.systems import (
-    SHORT_MEMORY,
-    Batch,
-    Course,
-    Size,
-    fit_cached,
-    train_codetalker,
-    train_faceformer,
-)
+from lib.experiments.systems import Batch, Course, Size, fit_cached, train_codetalker, train_faceformer
 from lib.losses import style_cross_entropy, supervised_contrastive, vertex_mse, vertex_norm
 from lib.models import eavanet
 from lib.study import code_digest, run_folder
-from lib.training import seed_everything
+from lib.training import HOLD, SHORT_MEMORY, seed_everything
 
 EMOTIONS = ("neutral", "happy", "sad", "angry")
 SPEAKERS = 5                     # of the training speakers, the most expressive are kept (Sec. III.A)
@@ -43,8 +35,8 @@ CODE = (*systems.CODE, "lib.experiments.eavanet")
 
 SIZES = {
     "smoke": Size(components=24, width=16, batch=4, window=24, epochs=3, learning_rate=2e-3),
-    "laptop": Size(components=64, width=48, batch=8, window=40, epochs=30, learning_rate=4e-3, steps=230,
-                   betas=SHORT_MEMORY),
+    "laptop": Size(components=64, width=48, batch=8, window=40, epochs=30, learning_rate=4e-3, steps=180,
+                   betas=SHORT_MEMORY, hold=HOLD),
     "paper": Size(components=256, width=256, batch=1, window=50, epochs=200, learning_rate=1e-4),
 }
 

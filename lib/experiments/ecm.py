@@ -29,7 +29,7 @@ from lib import losses as terms
 from lib import priors as prior
 from lib.experiments import systems
 from lib.experiments.draw import CORPORA, Draw, corpus, draw, foundation
-from lib.experiments.systems import SHORT_MEMORY, Batch, Course, Size, fit_cached, train_faceformer
+from lib.experiments.systems import Batch, Course, Size, fit_cached, train_faceformer
 from lib.face.flame import FlameLike
 from lib.labels import COMMON
 from lib.models import chun21, ecm, pham17, voca
@@ -38,7 +38,7 @@ from lib.puppet import proportions
 from lib.puppet.corpus import PuppetClip, synthesise
 from lib.puppet.spec import ClipSpec, draw_split
 from lib.study import cached_arrays, code_digest, digest, run_folder, weights_digest
-from lib.training import seed_everything
+from lib.training import HOLD, SHORT_MEMORY, seed_everything
 
 FPS = 30
 NEUTRAL = COMMON[0]
@@ -53,8 +53,8 @@ FACE_FRAMES = 800                # frames the FLAME-like components are fitted o
 
 SIZES = {
     "smoke": Size(components=24, width=16, batch=4, window=24, epochs=2, learning_rate=2e-3, steps=4),
-    "laptop": Size(components=64, width=48, batch=8, window=30, epochs=20, learning_rate=3e-3, steps=240,
-                   betas=SHORT_MEMORY),
+    "laptop": Size(components=64, width=48, batch=8, window=30, epochs=20, learning_rate=3e-3, steps=190,
+                   betas=SHORT_MEMORY, hold=HOLD),
     "paper": Size(components=256, width=192, batch=16, window=120, epochs=100, learning_rate=1e-3, steps=1000),
 }
 

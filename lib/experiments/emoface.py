@@ -36,14 +36,14 @@ from lib.data.clip import SAMPLE_RATE
 from lib.errors import InputError
 from lib.experiments import systems
 from lib.experiments.draw import FEATURE_RATE, Draw, corpus, draw, foundation, to_video_rate
-from lib.experiments.systems import SHORT_MEMORY, Batch, Course, Size, fit_cached
+from lib.experiments.systems import Batch, Course, Size, fit_cached
 from lib.face.rig import METAHUMAN, from_metahuman, to_metahuman
 from lib.losses import vertex_mse
 from lib.models import emoface, emotalk, faceformer
 from lib.models.emoface import EMOTIONS
 from lib.paths import CACHE
 from lib.study import cached_arrays, code_digest, digest, run_folder, weights_digest
-from lib.training import seed_everything
+from lib.training import HOLD, SHORT_MEMORY, seed_everything
 
 CONTROLLERS = len(METAHUMAN)
 CODE = (*systems.CODE, "lib.experiments.draw", "lib.experiments.emoface", "lib.face.rig")
@@ -63,8 +63,8 @@ REAL_EPOCHS = {"smoke": 1, "laptop": 3, "paper": 3}     # times as many epochs: 
 WHOLE = 10**6                                           # frames
 SIZES = {
     "smoke": Size(CONTROLLERS, width=16, batch=4, window=WHOLE, epochs=2, learning_rate=2e-3),
-    "laptop": Size(CONTROLLERS, width=40, batch=6, window=WHOLE, epochs=5, learning_rate=2e-3,
-                   betas=SHORT_MEMORY),
+    "laptop": Size(CONTROLLERS, width=40, batch=6, window=WHOLE, epochs=4, learning_rate=2e-3,
+                   betas=SHORT_MEMORY, hold=HOLD),
     "paper": Size(CONTROLLERS, width=512, batch=1, window=WHOLE, epochs=1000, learning_rate=1e-5),
 }
 

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from lib.errors import InputError
-from lib.experiments.systems import SHORT_MEMORY, fit_cached
+from lib.experiments.systems import fit_cached
 from lib.landmark_losses import landmark_l1, laplacian_l1, lip_weighted_l1
 from lib.models import makeittalk
 from lib.study import code_digest, run_folder
-from lib.training import Recipe, seed_everything
+from lib.training import SHORT_MEMORY, Recipe, seed_everything
 
 if TYPE_CHECKING:
     from lib.experiments.tracks import Tracks
@@ -30,7 +30,8 @@ VIEWS = ("same", "other", "stranger")
 
 @dataclass(frozen=True)
 class Size:
-    """Width and schedule of a scale: `steps` batches of `batch` windows of `window` frames; `betas` are Adam's."""
+    """Width and schedule of a scale: `steps` batches of `batch` windows of `window` frames; `betas` are Adam's, `hold`
+    is the share of a run before its rate falls (0: it falls from the first, along half a cosine to zero)."""
 
     width: int
     batch: int
@@ -38,11 +39,14 @@ class Size:
     steps: int
     learning_rate: float
     betas: tuple[float, float] = (0.9, 0.999)
+    hold: float = 0.0
 
     def recipe(self, clips: int) -> Recipe:
-        """The schedule for a number of training clips; the rate falls to zero along half a cosine."""
-        epochs = max(round(self.steps / -(-clips // self.batch)), 1)
-        return Recipe(epochs, self.learning_rate, anneal=True, clip_norm=1.0, clip_parts=True, betas=self.betas)
+        """The schedule for a number of training clips."""
+        batches = -(-clips // self.batch)
+        epochs = max(round(self.steps / batches), 1)
+        return Recipe(epochs, self.learning_rate, anneal=not self.hold, hold=self.hold, batches=batches, clip_norm=1.0,
+                      clip_parts=True, betas=self.betas)
 
 
 @dataclass(frozen=True)
@@ -186,7 +190,7 @@ MAKEITTALK_SIZES = {
     "laptop": MakeItTalkSize(
         makeittalk.reduced(48, ROWS, dropout=0.0),
         Size(width=48, batch=8, window=32, steps=300, learning_rate=7e-3, betas=SHORT_MEMORY),
-        Size(width=48, batch=8, window=32, steps=120, learning_rate=4e-3),
+        Size(width=48, batch=8, window=32, steps=80, learning_rate=6e-3),
     ),
     "paper": MakeItTalkSize(makeittalk.Config(window=ROWS, axes=2, seen=9), _PAPER, _PAPER),
 }  # fmt: skip

@@ -69,11 +69,10 @@ class Trained:
         sound = self.data.audio(index) if audio is None else audio
         count = len(self.data.landmarks[index]) if audio is None else int(len(sound) / 16_000 * self.data.fps)
         heard = torch.from_numpy(pictures.sound_windows(sound, np.arange(count)))[:, None]
-        reference, out = to_tensor(self.reference(index)[0][None]), []
+        who, out = self.model.looks(to_tensor(self.reference(index)[0][None])), []
         for part in heard.split(32):
             mouth = self.mean + avs.MOUTH_GAIN * self.spread * self.model.audio(part)
-            speech = self.model.speech(mouth)
-            out.append(to_pictures(self.model.at_rest(reference, speech, len(part))))
+            out.append(to_pictures(self.model.saying(who, self.model.speech(mouth), len(part))))
         return np.concatenate(out)
 
     def predict(self, index: int, audio: np.ndarray | None = None) -> np.ndarray:

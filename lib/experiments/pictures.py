@@ -184,7 +184,7 @@ def _titled(picture: np.ndarray, label: np.ndarray) -> np.ndarray:
 def real_speech(animator: Animator, folder: Path | str, prefix: str, *, real: int = 2, own: int = 1,
                 show: Sequence[Face] = (), alpha: float = 1.0, progress: bool = True) -> "pd.DataFrame":
     """Speech in, face out: `folder`/<prefix>_<clip>_<face>.mp4 of every clip of `sounds`, the animator's own on every
-    face of `show` (default: those of `faces`), recordings on the last one alone.
+    face of `show` (default: those of `faces`), recordings on the first one alone: it is drawn in a third of the time.
 
     Each video shows all emotions of the animator at intensity `alpha` side by side, with the clip's sound uncut.
     Returns clip | origin | licence | seconds | face | file | residual_mm; the last is the mean distance between the
@@ -199,7 +199,7 @@ def real_speech(animator: Animator, folder: Path | str, prefix: str, *, real: in
         drawn_by = {stage.name: opened.enter_context(closing(_for_video(stage.topology, size))) for stage in stages}
         for sound in sounds(animator, real, own):
             motions = {emotion: animator.animate(sound.audio, emotion, alpha) for emotion in animator.emotions}
-            for stage in stages if sound.origin == OWN_CREDIT[0] else stages[-1:]:
+            for stage in stages if sound.origin == OWN_CREDIT[0] else stages[:1]:
                 shown, residual = stage.carry(motions)
                 path = Path(folder) / f"{prefix}_{sound.name}_{stage.name}.mp4"
                 side_by_side(path, shown, drawn_by[stage.name], sound.audio, animator.fps, progress=progress,

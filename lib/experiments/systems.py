@@ -20,18 +20,14 @@ from lib.training import Recipe, fit, load, seed_everything
 
 CODE = ("lib.training", "lib.losses", "lib.models.parts", "lib.experiments.systems")
 
-# Adam's betas of the laptop scale: a run of a few hundred steps has no time for a memory of a thousand. In 300 steps
-# EavaNet's error on unseen clips was 0.74 mm with the usual ones and 0.58 mm with these, CodeTalker's 0.83 and 0.69;
-# other systems gain less. Tried on a draw outside the study.
-SHORT_MEMORY = (0.7, 0.95)
-
 
 @dataclass(frozen=True)
 class Size:
     """Widths and schedule of a scale; all systems share `width`.
 
     With `steps` every system takes about as many steps, however many clips it learns from, and `epochs` does not count:
-    otherwise an arm with half of the clips would also be trained half as long. `betas` are Adam's.
+    otherwise an arm with half of the clips would also be trained half as long. `betas` are Adam's; `hold` is the share
+    of a run before its rate falls, see `lib.training.HOLD` (0: it falls from the first, to zero).
     """
 
     components: int              # K of the motion basis
@@ -42,14 +38,17 @@ class Size:
     learning_rate: float
     steps: int = 0
     betas: tuple[float, float] = (0.9, 0.999)
+    hold: float = 0.0
 
     def recipe(self, clips: int) -> Recipe:
         """The schedule for a number of training clips.
 
-        The rate falls to zero: a style path that is still learning when it is halved away never finishes.
+        The rate falls smoothly or late: a style path that is still learning when it is halved away never finishes.
         """
-        epochs = round(self.steps / -(-clips // self.batch)) if self.steps else self.epochs
-        return Recipe(max(epochs, 1), self.learning_rate, anneal=True, clip_norm=1.0, clip_parts=True, betas=self.betas)
+        batches = -(-clips // self.batch)
+        epochs = max(round(self.steps / batches), 1) if self.steps else self.epochs
+        return Recipe(epochs, self.learning_rate, anneal=not self.hold, hold=self.hold, batches=batches, clip_norm=1.0,
+                      clip_parts=True, betas=self.betas)
 
 
 @dataclass(frozen=True)

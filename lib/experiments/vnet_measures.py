@@ -137,9 +137,12 @@ def score(data: Tracks, clip: int, pred: np.ndarray, *, proxied: bool = False,
     Registered, in pixels: lips_px, upper_px (mean distance), face_px (variant C), content_px (lips, each around its own
     mean over the clip, so that a lasting expression counts for nothing), sync_px. Of the lips' opening: closure (error
     at p b m), lip_range (log ratio), see `mouth_shape`. Of motion: energy and jerk relative to the truth by region, see
-    `motion`; ratio and ratio_per_coordinate, the paper's "stability" (lib.metrics).
+    `motion`; ratio and ratio_per_coordinate, the paper's "stability" (lib.metrics). Of emotion: judge (share of the
+    judges that see the true one), expressed (what they see together), hit (whether that is the true one).
     """
     still, truth = registered(data, clip, pred), data.landmarks[clip]
+    odds, emotion = opinions(data, clip, still), data.table.emotion[clip]
+    expressed = together(data, odds)
     numbers = {
         "lips_px": metrics.landmark_distance(still, truth, points=LIPS, align="centred").mean(),
         "face_px": metrics.landmark_distance(still, truth, align="centred").mean(),
@@ -147,17 +150,11 @@ def score(data: Tracks, clip: int, pred: np.ndarray, *, proxied: bool = False,
         "content_px": np.linalg.norm(_moving(still) - _moving(truth), axis=-1).mean(),
         **track_measures.lip_sync(still, truth, data.fps), **mouth_shape(data, clip, still, truth),
         **motion(data, clip, pred, still if moves else None), **blinks(still, truth, data.fps),
-        "judge": track_measures.recognised(data, clip, still, data.table.emotion[clip], EMOTIONS),
-        **expressed(data, clip, still),
+        "judge": float(np.mean([EMOTIONS[i] == emotion for i in odds.argmax(-1)])),
+        "expressed": expressed, "hit": float(expressed == emotion),
         **track_measures.intensities(data, clip, still),
     }
     return numbers | (track_measures.proxy_sync(data, clip, still) if proxied else {})
-
-
-def expressed(data: Tracks, clip: int, still: np.ndarray) -> dict:
-    """Emotion that the independent judges see together, and whether it is the true one."""
-    seen = judged(data, clip, still)
-    return {"expressed": seen, "hit": float(seen == data.table.emotion[clip])}
 
 
 def _moving(landmarks: np.ndarray) -> np.ndarray:
@@ -224,13 +221,18 @@ def log_ratio(a: float, b: float, least: float = 1e-3) -> float:
 # Emotion heard and seen -----------------------------------------------------------------------------------------------
 
 
-def judged(data: Tracks, clip: int, still: np.ndarray) -> str:
-    """Emotion that both independent judges together see in registered landmarks (T, 68, 2)."""
+def opinions(data: Tracks, clip: int, still: np.ndarray) -> np.ndarray:
+    """Probabilities (2, 8) of `EMOTIONS` that each independent judge sees in registered landmarks (T, 68, 2)."""
     from lib.landmark_foundations import planar_judges
 
-    odds = [judge.predict_proba(still, data.template(clip), emotions=present(data))
-            for judge in planar_judges(data.scale)]
-    return present(data)[int(np.mean(odds, axis=0).argmax())]
+    return np.stack([judge.predict_proba(still, data.template(clip), emotions=EMOTIONS)
+                     for judge in planar_judges(data.scale)])
+
+
+def together(data: Tracks, odds: np.ndarray) -> str:
+    """Emotion of the draw that the judges see together, from the `opinions` of each."""
+    possible = odds[:, [EMOTIONS.index(e) for e in present(data)]]
+    return present(data)[int((possible / possible.sum(-1, keepdims=True)).mean(0).argmax())]
 
 
 @lru_cache(maxsize=8)                    # asked for every window that is judged
@@ -265,7 +267,8 @@ def _windows(scale: str, seed: int, name: str, clip: int) -> list[dict]:
         piece = still[start : start + models.FRAMES]
         if len(piece) >= LEAST_FRAMES:
             rows.append({"seed": seed, "system": name, **factors(data, clip), "window": i,
-                         "heard": EMOTIONS[heard[i]], "seen": EMOTIONS[seen[i]], "judged": judged(data, clip, piece)})
+                         "heard": EMOTIONS[heard[i]], "seen": EMOTIONS[seen[i]],
+                         "judged": together(data, opinions(data, clip, piece))})
     return rows
 
 

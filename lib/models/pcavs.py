@@ -532,8 +532,15 @@ class PCAVS(nn.Module):
 
     def at_rest(self, image: Tensor, speech: Tensor, each: int = 1) -> Tensor:
         """Pictures of the faces in `image` (B, 3, S, S) at their pose, `each` per face, saying `speech` (B each, C)."""
-        codes = (*self.identity(image), self.frame.pose(self.frame(image)))
-        vector, start, pose = (code.repeat_interleave(each, 0) for code in codes)
+        return self.saying(self.looks(image), speech, each)
+
+    def looks(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Identity vector, identity map and pose code of the faces in `image` (B, 3, S, S)."""
+        return *self.identity(image), self.frame.pose(self.frame(image))
+
+    def saying(self, looks: tuple[Tensor, Tensor, Tensor], speech: Tensor, each: int = 1) -> Tensor:
+        """As `at_rest`, for callers that let the same faces say one thing after another."""
+        vector, start, pose = (code.repeat_interleave(each, 0) for code in looks)
         return self.render((vector, start), speech, pose)
 
 

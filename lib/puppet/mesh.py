@@ -193,6 +193,8 @@ def spacing(p: np.ndarray) -> np.ndarray:
 def graded_points(skin: SkinField, features: np.ndarray, holes: list[np.ndarray],
                   rng: np.random.Generator) -> np.ndarray:
     """Skin points (N, 3) at the wanted spacing from each other and from the features, outside holes of the chart."""
+    from scipy.spatial.distance import cdist
+
     many, middle = 14000, 700
     lat = np.r_[np.linspace(-89, 250, middle), rng.uniform(-35, 65, many), np.degrees(np.arcsin(rng.uniform(-1, 1,
                                                                                                             many)))]
@@ -207,10 +209,14 @@ def graded_points(skin: SkinField, features: np.ndarray, holes: list[np.ndarray]
     n = first = len(features)
     taken, reach = np.empty((6000, 3)), np.empty(6000)
     taken[:n], reach[:n] = features, spacing(features) * 0.72
-    for q, hq in zip(p[ok], h[ok], strict=True):
-        if (((taken[:n] - q) ** 2).sum(1) > np.minimum(hq, reach[:n] + 0.3 * hq) ** 2).all():
-            taken[n], reach[n] = q, hq
-            n += 1
+    for some in np.array_split(np.flatnonzero(ok), 24):      # most are too near to what earlier batches have taken
+        far = cdist(p[some], taken[:n], "sqeuclidean") > np.minimum(h[some, None], reach[:n] + 0.3 * h[some, None]) ** 2
+        before = n
+        for i in some[far.all(1)]:
+            near = ((taken[before:n] - p[i]) ** 2).sum(1) <= np.minimum(h[i], reach[before:n] + 0.3 * h[i]) ** 2
+            if not near.any():
+                taken[n], reach[n] = p[i], h[i]
+                n += 1
     return taken[first:n]
 
 
