@@ -21,6 +21,7 @@ STAMPS = paths.CACHE / "workflow" / SCALE
 FIRST, LAST = "00", "06"                # shows corpus and foundations; from here on notebooks read results
 LENDS = "01_cfd"                        # what it trains in a seed, PC-AVS,
 BORROWS = "03_vnet"                     # this one then finds
+SHORTEST = "04_emoface"                 # its run over all seeds: little waits for its seeds, which come last
 NAMES = notebooks.names()
 PAPERS = [name for name in NAMES if FIRST < name[:2] < LAST]
 RUN = f"{sys.executable} -m lib.notebooks {{wildcards.name}} --scale {SCALE} --threads 1"
@@ -83,7 +84,7 @@ rule study:
 
 rule part:
     wildcard_constraints:
-        part=rf"(?!(speech|corpus|voices|tracks|{prepare.ALONE})\b)[a-z]+",
+        part=rf"(?!(speech|pictures|corpus|voices|tracks|{prepare.ALONE})\b)[a-z]+",
     input:
         list(map(str, notebooks.reached({"lib.prepare"}))),
         lambda wildcards: list(map(part_stamp, prepare.PARTS[wildcards.part].after)),
@@ -93,9 +94,15 @@ rule part:
         f"{sys.executable} -m lib.prepare {{wildcards.part}} --scale {SCALE} >&2"
 
 
-use rule part as long_part with:      # the longest one and the longest chain begin first: nothing waits for them
+use rule part as long_part with:      # the longest ones begin first, then the longest chain: nothing waits for them
     wildcard_constraints:
-        part="speech|corpus|voices|tracks",
+        part="speech|pictures",
+    priority: 2
+
+
+use rule part as part_of_chain with:
+    wildcard_constraints:
+        part="corpus|voices|tracks",
     priority: 1
 
 
@@ -108,13 +115,14 @@ use rule part as part_alone with:
 
 rule one_seed:
     wildcard_constraints:
-        name=rf"(?!{LENDS}\b)\d\d_\w+",
+        name=rf"(?!({LENDS}|{SHORTEST})\b)\d\d_\w+",
     input:
         inputs,
         lent,
     output:
         touch(STAMPS / "{name}.seed{seed}.done"),
     threads: 1
+    priority: 1
     params:
         aside=lambda wildcards: STAMPS / f"seed{wildcards.seed}",
     shell:
@@ -124,7 +132,13 @@ rule one_seed:
 use rule one_seed as lending_seed with:   # begins first, so that nobody waits
     wildcard_constraints:
         name=LENDS,
-    priority: 1
+    priority: 2
+
+
+use rule one_seed as shortest_seed with:
+    wildcard_constraints:
+        name=SHORTEST,
+    priority: 0
 
 
 rule notebook:
@@ -134,6 +148,7 @@ rule notebook:
     output:
         touch(STAMPS / "{name}.done"),
     threads: 1
+    priority: 3                         # as soon as its seeds are there, or all of these would be left at the end
     params:
         seeds=SEEDS,
         after=lambda wildcards, input: [seed_copy(wildcards.name, seed) for seed in seeds_apart(wildcards.name)],

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 SAMPLE_RATE = 16_000
 LENGTHS = (1, 2, 4, 8, 16)  # seconds
-WARM_UP_S = 0.5  # seconds
+WARM_UP_S = 0.2  # seconds
 STAGES = ("features", "encoder", "decoder", "vertices")
 OURS, RELEASED = "cached (ours)", "as released"
 # how many times faster EavaNet is in Table IV of paper 004 (real-time factors .1356 and 1.5684 over .0097)

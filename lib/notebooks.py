@@ -319,6 +319,7 @@ def headless_environment(threads: int) -> None:
     os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"   # with any other, copies hold no figure
     os.environ["PYVISTA_OFF_SCREEN"] = "true"
     os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
+    os.environ["LP_NUM_THREADS"] = "0"        # OpenGL without a GPU: its threads mostly wait for each other
 
 
 @command_line

@@ -32,7 +32,7 @@ from lib.errors import InputError
 from lib.face.flame_layer import FlameLayer
 from lib.models import ecm
 from lib.models.judges import FPS, CourseNetwork, displacement
-from lib.study import code_digest, digest
+from lib.study import cached_arrays, code_digest, digest
 
 CLASSES = len(labels.COMMON)
 
@@ -187,7 +187,7 @@ def _r2(x: np.ndarray, y: np.ndarray, degree: int) -> float:
 
 # A recogniser of single frames ----------------------------------------------------------------------------------------
 
-VERSION = 1                         # raised when a change of this code changes the trained recogniser
+VERSION = 2                         # raised when a change of this code changes the trained recogniser
 STRONG = 0.7                        # intensity from which an emotion should be recognised
 LEVELS = tuple(np.linspace(0, 1, 9).tolist())
 
@@ -222,7 +222,7 @@ class FrameRecogniser:
 
     def logits(self, landmarks: np.ndarray, template: np.ndarray) -> np.ndarray:
         """(T, 7) of landmarks (T, 68, 3) without head motion and the person's template (68, 3), one unit, any rate."""
-        return self._of(displacement(landmarks, template))
+        return self.logits_of_displacement(displacement(landmarks, template))
 
     def logits_of_params(self, params: np.ndarray, layer: FlameLayer, template: np.ndarray | None = None) -> np.ndarray:
         """(T, 7) of FLAME-like parameters (T, 56): their landmarks on `layer`, with the head turned back.
@@ -237,7 +237,8 @@ class FrameRecogniser:
         return self.logits(moved, rest[0])
 
     @torch.inference_mode()
-    def _of(self, moved: np.ndarray) -> np.ndarray:
+    def logits_of_displacement(self, moved: np.ndarray) -> np.ndarray:
+        """(T, 7) of landmarks relative to the person's template (T, 204), in eye distances."""
         return self.network(torch.from_numpy(moved)[:, None]).numpy()
 
 
@@ -245,7 +246,7 @@ class FrameRecogniser:
 def frame_recogniser(scale: str, seed: int = 0) -> FrameRecogniser:
     """The recogniser of a scale ("smoke", "laptop", "paper"), trained at the first call and cached by what it is.
 
-    Another `seed` draws other weights, noise and nuisance; actors and sentences stay.
+    Another `seed` draws other weights and noise; the clips stay.
     """
     recipe = _recipe(scale, seed)
     checkpoint = _path(recipe)
@@ -277,19 +278,14 @@ def intensity_sweep(recogniser: FrameRecogniser, specs: Sequence, levels: Sequen
     """
     import pandas as pd
 
-    from lib.puppet.corpus import synthesise
-    from lib.puppet.recast import recast
-
-    rows = []
     for spec in specs:
         if spec.emotion not in labels.COMMON[1:]:
             raise InputError(f"emotion {spec.emotion!r}: a sweep needs one of {', '.join(labels.COMMON[1:])}")
-        spoken = synthesise(spec)
-        for level in levels:
-            logits = _clip_logits(recogniser, recast(spoken, intensity=level))
-            rows.append({"emotion": spec.emotion, "actor": spec.actor, "clip": spec.id, "intensity": level,
-                         **_target_values(logits, labels.COMMON.index(spec.emotion))})
-    return pd.DataFrame(rows)
+    asked = [(spec, level) for spec in specs for level in levels]
+    return pd.DataFrame([
+        {"emotion": spec.emotion, "actor": spec.actor, "clip": spec.id, "intensity": level,
+         **_target_values(recogniser.logits_of_displacement(moved), labels.COMMON.index(spec.emotion))}
+        for (spec, level), moved in zip(asked, _faces(specs, levels), strict=True)])
 
 
 def sweep_specs(scale: str) -> list:
@@ -343,17 +339,32 @@ def _specs(recipe: Recipe, test: bool) -> list:
     bank, actors = _sentences(test), recipe.test_actors if test else recipe.actors
     cells = [(a, e, k) for a in range(len(actors)) for e in range(CLASSES) for k in range(recipe.clips_per_cell)]
     return [ClipSpec(actors[a], labels.COMMON[e], recipe.intensities[(a + e + k) % len(recipe.intensities)],
-                     bank[i % len(bank)], session=k % 2, seed=recipe.seed) for i, (a, e, k) in enumerate(cells)]
+                     bank[i % len(bank)], session=k % 2, seed=Recipe.seed) for i, (a, e, k) in enumerate(cells)]
 
 
-def _clip_logits(recogniser: FrameRecogniser, clip) -> np.ndarray:
-    return recogniser.logits(clip.landmarks(FPS), _template(clip))
+def _faces(specs: Sequence, levels: Sequence[float] | None = None) -> list[np.ndarray]:
+    """Displacements (T, 204) of clips, or of each with its face alone at every one of `levels` of intensity.
+
+    Kept on disk: the recognisers of all seeds look at the same ones.
+    """
+    from lib.puppet.corpus import fingerprint
+
+    name = digest(list(specs), levels, fingerprint(), code_digest("lib.models.judges", "lib.puppet.head"))
+    stored = cached_arrays(paths.CACHE / "foundations" / f"faces-{name}.npz", lambda: _moved(specs, levels))
+    return np.split(stored["moved"], np.cumsum(stored["frames"])[:-1])
 
 
-def _template(clip) -> np.ndarray:
+def _moved(specs: Sequence, levels: Sequence[float] | None) -> dict[str, np.ndarray]:
+    from lib.puppet.corpus import synthesise
     from lib.puppet.head import head
+    from lib.puppet.recast import recast
 
-    return clip.neutral()[head().topology.landmarks]
+    clips = map(synthesise, specs)
+    if levels is not None:
+        clips = (recast(spoken, intensity=level) for spoken in clips for level in levels)
+    points = head().topology.landmarks
+    moved = [displacement(clip.landmarks(FPS), clip.neutral()[points]) for clip in clips]
+    return {"moved": np.concatenate(moved), "frames": np.array([len(part) for part in moved])}
 
 
 def _train(network: CourseNetwork, recipe: Recipe, checkpoint: Path) -> None:
@@ -364,11 +375,9 @@ def _train(network: CourseNetwork, recipe: Recipe, checkpoint: Path) -> None:
 
 def _batches(recipe: Recipe) -> Callable:
     """Single frames (B, 1, 204) with noise, and their class; every frame once per epoch."""
-    from lib.puppet.corpus import synthesise
-
-    clips = [synthesise(spec) for spec in _specs(recipe, test=False)]
-    moved = [displacement(clip.landmarks(FPS), _template(clip)) for clip in clips]
-    classes = np.repeat([labels.COMMON.index(clip.spec.emotion) for clip in clips], [len(m) for m in moved])
+    specs = _specs(recipe, test=False)
+    moved = _faces(specs)
+    classes = np.repeat([labels.COMMON.index(spec.emotion) for spec in specs], [len(m) for m in moved])
     frames = np.concatenate(moved)
 
     def batches(rng: np.random.Generator):
@@ -390,10 +399,8 @@ def _losses(network: CourseNetwork) -> Callable:
 def _measure(recogniser: FrameRecogniser, recipe: Recipe) -> dict:
     from sklearn.metrics import confusion_matrix
 
-    from lib.puppet.corpus import synthesise
-
     specs = _specs(recipe, test=True)
-    found = [_clip_logits(recogniser, synthesise(spec)) for spec in specs]
+    found = [recogniser.logits_of_displacement(moved) for moved in _faces(specs)]
     truth = np.array([labels.COMMON.index(spec.emotion) for spec in specs])
     strong = np.array([spec.intensity >= STRONG or spec.emotion == "neutral" for spec in specs])
     frames = np.array([(logits.argmax(1) == k).mean() for logits, k in zip(found, truth, strict=True)])
