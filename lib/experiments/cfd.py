@@ -17,8 +17,10 @@ scale narrow layers and a learning rate to match; the `paper` scale has Table 1.
 its own (`READINGS`).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
+from itertools import islice
 
 import numpy as np
 import torch
@@ -158,19 +160,28 @@ def config(system: System, size: Size) -> Config:
 # What is learned from -------------------------------------------------------------------------------------------------
 
 
+PARTS = 4                        # of an epoch of step 2, see `Step`
+
+
 @dataclass(frozen=True)
 class Step(landmark_systems.Size):
     """Schedule of one step of training: Adam with weight decay 1e-5 as printed; the rate falls to zero, or (`printed`)
-    stays at 1e-5."""
+    stays at 1e-5.
+
+    `parts` of an epoch are logged apart, each on clips drawn anew: a code can collapse within one epoch.
+    """
 
     printed: bool = False
+    parts: int = 1
 
     def recipe(self, clips: int) -> Recipe:
-        """The schedule for a number of training clips."""
-        if self.printed:
-            return replace(super().recipe(clips), learning_rate=1e-5, anneal=False, hold=0.0, clip_norm=0.0,
-                           weight_decay=1e-5)
-        return replace(super().recipe(clips), weight_decay=1e-5)
+        """The schedule for a number of training clips; its epochs are the parts."""
+        recipe = replace(super().recipe(self.clips_of_part(clips)), weight_decay=1e-5)
+        return replace(recipe, learning_rate=1e-5, anneal=False, hold=0.0, clip_norm=0.0) if self.printed else recipe
+
+    def clips_of_part(self, clips: int) -> int:
+        """How many of the training clips are seen in a part."""
+        return -(-clips // self.parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,8 +196,14 @@ class Course(landmark_systems.Course):
 
     def at(self, step: int) -> "Course":
         """The course of step 1, which needs no triplets and gets three times as many windows instead, or of step 2."""
-        size = replace(self.size, steps=self.count[step - 1], batch=self.size.batch * (3 if step == 1 else 1))
+        size = replace(self.size, steps=self.count[step - 1], batch=self.size.batch * (3 if step == 1 else 1),
+                       parts=PARTS if step == 2 else 1)
         return replace(self, size=size, views=("same", "other") if step == 2 else (), step=step)
+
+    def batches(self, rng: np.random.Generator) -> Iterator[Windows]:
+        """One part of an epoch: a window of each of its clips, in random order."""
+        clips = self.size.clips_of_part(len(self.clips))
+        return islice(super().batches(rng), -(-clips // self.size.batch))
 
     @cached_property
     def unit(self) -> float:

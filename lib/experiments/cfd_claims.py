@@ -302,9 +302,9 @@ def axis_of_emotion(results: Results) -> list[Evidence]:
 
 
 def shrinking(results: Results, code: str) -> pd.DataFrame:
-    """Logarithm of a code's variance over that of the version without losses on codes, last epoch of both, per seed.
+    """Logarithm of a code's variance over that of the version without losses on codes at the end of both, per seed.
 
-    The same epoch without the losses is the measure: in the mean of the first epoch the losses have acted already.
+    The same moment without the losses is the measure: in the mean of the first steps the losses have acted already.
     """
     last = results.collapse.sort_values("epoch").groupby(["system", "seed"])[f"{code}_variance"].last()
     return per_seed(np.log(last[CFD_].clip(lower=1e-12) / last[BARE]))

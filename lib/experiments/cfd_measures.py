@@ -240,9 +240,10 @@ def readings(scale: str, seed: int) -> pd.DataFrame:
 
 
 def collapse(scale: str, seed: int) -> pd.DataFrame:
-    """Training logs of step 2, one row per system and epoch: losses, distances and variance of both codes."""
-    rows = [{"seed": seed, "system": name, "epoch": epoch, **row} for name, system in SYSTEMS.items()
-            if not system.plain for epoch, row in enumerate(train(scale, seed, name).log)]
+    """Training logs of step 2, a row per system and part of an epoch, under the epochs done by then: losses, distances
+    and variance of both codes."""
+    rows = [{"seed": seed, "system": name, "epoch": (number + 1) / cfd.PARTS, **row} for name, system in SYSTEMS.items()
+            if not system.plain for number, row in enumerate(train(scale, seed, name).log)]
     return pd.DataFrame(rows)
 
 

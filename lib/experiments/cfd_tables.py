@@ -134,10 +134,10 @@ def system_sizes(scale: str) -> pd.DataFrame:
 
 
 def variances(results: Results, code: str) -> str:
-    """Variance of a code of CFD in the last epoch of training, over that without losses on codes."""
+    """Variance of a code of CFD at the end of training, over that without losses on codes."""
     last = results.collapse.sort_values("epoch").groupby(["system", "seed"])[f"{code}_variance"].last()
     mine, bare = (last[name].mean() for name in (CFD_, BARE))
-    return (f"{code}: variance of the last epoch {mine:.2e} against {bare:.2e} without losses on codes, "
+    return (f"{code}: variance at the end of training {mine:.2e} against {bare:.2e} without losses on codes, "
             f"{np.exp(shrinking(results, code).value.mean()):.1e} of it")
 
 
