@@ -8,6 +8,7 @@ Nothing here shares actors with the corpus: voices are actors 200 and up, the ju
 """
 
 import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -334,30 +335,32 @@ def _faces(recipe: JudgeRecipe, actors: tuple[int, ...]) -> Faces:
 
     Kept on disk: judges of landmarks in space and in a picture, and a recogniser, learn from the same faces.
     """
-    from lib.puppet.corpus import corpus_folder
+    from lib.puppet.corpus import corpus_folder, generate
     from lib.puppet.spec import EMOTIONS, CorpusSpec
 
     spec = CorpusSpec(f"judges-{actors[0]}", actors, intensities=recipe.intensities, bank="en-judge",
                       clips_per_cell=recipe.clips_per_cell, seed=recipe.seed)  # fmt: skip
-    made = corpus_folder(spec).name, code_digest("lib.models.judges", "lib.puppet.head"), FPS
-    stored = cached_arrays(paths.CACHE / "foundations" / f"faces-{digest(made)}.npz", lambda: _moved(spec))
     clips = spec.clips()
     labels = np.array([EMOTIONS.index(clip.emotion) for clip in clips])
-    moved = np.split(stored["moved"], np.cumsum(stored["frames"])[:-1])
+    moved = kept_displacements(lambda: generate(spec), len(clips), corpus_folder(spec).name)
     return Faces(moved, labels, np.array([clip.intensity for clip in clips]))
 
 
-def _moved(spec) -> dict[str, np.ndarray]:
-    """Displacements of all clips of a corpus, one after the other (F, 204), and the frames of each."""
+def kept_displacements(clips: Callable[[], Iterable], count: int, *name) -> list[np.ndarray]:
+    """Displacements (T, 204) at 25 fps of `count` puppet clips, which `clips()` makes, kept on disk under `name`."""
     from tqdm.auto import tqdm
 
-    from lib.puppet.corpus import generate
     from lib.puppet.head import head
 
-    points = head().topology.landmarks
-    moved = [displacement(clip.landmarks(FPS), clip.neutral()[points])
-             for clip in tqdm(generate(spec), desc="landmarks for the judges", leave=False)]
-    return {"moved": np.concatenate(moved), "frames": np.array([len(part) for part in moved])}
+    def compute() -> dict[str, np.ndarray]:
+        points = head().topology.landmarks
+        moved = [displacement(clip.landmarks(FPS), clip.neutral()[points])
+                 for clip in tqdm(clips(), total=count, desc="landmarks for the judges", leave=False)]
+        return {"moved": np.concatenate(moved), "frames": np.array([len(part) for part in moved])}
+
+    made = digest(*name, code_digest("lib.models.judges", "lib.puppet.head"), FPS)
+    stored = cached_arrays(paths.CACHE / "foundations" / f"faces-{made}.npz", compute)
+    return np.split(stored["moved"], np.cumsum(stored["frames"])[:-1])
 
 
 def _discriminants(recipe: JudgeRecipe, seen: Faces | None) -> Discriminants:

@@ -30,9 +30,10 @@ from torch.nn import functional
 from lib import labels, paths, stats, training
 from lib.errors import InputError
 from lib.face.flame_layer import FlameLayer
+from lib.foundations import kept_displacements
 from lib.models import ecm
-from lib.models.judges import FPS, CourseNetwork, displacement
-from lib.study import cached_arrays, code_digest, digest
+from lib.models.judges import CourseNetwork, displacement
+from lib.study import code_digest, digest
 
 CLASSES = len(labels.COMMON)
 
@@ -338,6 +339,7 @@ def _specs(recipe: Recipe, test: bool) -> list:
 
     bank, actors = _sentences(test), recipe.test_actors if test else recipe.actors
     cells = [(a, e, k) for a in range(len(actors)) for e in range(CLASSES) for k in range(recipe.clips_per_cell)]
+    # not the seed of the recogniser: those of all seeds see the same clips
     return [ClipSpec(actors[a], labels.COMMON[e], recipe.intensities[(a + e + k) % len(recipe.intensities)],
                      bank[i % len(bank)], session=k % 2, seed=Recipe.seed) for i, (a, e, k) in enumerate(cells)]
 
@@ -347,24 +349,15 @@ def _faces(specs: Sequence, levels: Sequence[float] | None = None) -> list[np.nd
 
     Kept on disk: the recognisers of all seeds look at the same ones.
     """
-    from lib.puppet.corpus import fingerprint
-
-    name = digest(list(specs), levels, fingerprint(), code_digest("lib.models.judges", "lib.puppet.head"))
-    stored = cached_arrays(paths.CACHE / "foundations" / f"faces-{name}.npz", lambda: _moved(specs, levels))
-    return np.split(stored["moved"], np.cumsum(stored["frames"])[:-1])
-
-
-def _moved(specs: Sequence, levels: Sequence[float] | None) -> dict[str, np.ndarray]:
-    from lib.puppet.corpus import synthesise
-    from lib.puppet.head import head
+    from lib.puppet.corpus import fingerprint, synthesise
     from lib.puppet.recast import recast
 
-    clips = map(synthesise, specs)
-    if levels is not None:
-        clips = (recast(spoken, intensity=level) for spoken in clips for level in levels)
-    points = head().topology.landmarks
-    moved = [displacement(clip.landmarks(FPS), clip.neutral()[points]) for clip in clips]
-    return {"moved": np.concatenate(moved), "frames": np.array([len(part) for part in moved])}
+    def clips() -> Iterable:
+        spoken = map(synthesise, specs)
+        return spoken if levels is None else (recast(one, intensity=level) for one in spoken for level in levels)
+
+    count = len(specs) * (1 if levels is None else len(levels))
+    return kept_displacements(clips, count, list(specs), levels, fingerprint())
 
 
 def _train(network: CourseNetwork, recipe: Recipe, checkpoint: Path) -> None:

@@ -165,8 +165,8 @@ PARTS = 4                        # of an epoch of step 2, see `Step`
 
 @dataclass(frozen=True)
 class Step(landmark_systems.Size):
-    """Schedule of one step of training: Adam with weight decay 1e-5 as printed; the rate falls to zero, or (`printed`)
-    stays at 1e-5.
+    """Schedule of one step of training: Adam with weight decay 1e-5 as printed; the rate falls, or (`printed`) stays at
+    1e-5.
 
     `parts` of an epoch are logged apart, each on clips drawn anew: a code can collapse within one epoch.
     """
@@ -176,12 +176,8 @@ class Step(landmark_systems.Size):
 
     def recipe(self, clips: int) -> Recipe:
         """The schedule for a number of training clips; its epochs are the parts."""
-        recipe = replace(super().recipe(self.clips_of_part(clips)), weight_decay=1e-5)
+        recipe = replace(super().recipe(-(-clips // self.parts)), weight_decay=1e-5)
         return replace(recipe, learning_rate=1e-5, anneal=False, hold=0.0, clip_norm=0.0) if self.printed else recipe
-
-    def clips_of_part(self, clips: int) -> int:
-        """How many of the training clips are seen in a part."""
-        return -(-clips // self.parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,8 +198,7 @@ class Course(landmark_systems.Course):
 
     def batches(self, rng: np.random.Generator) -> Iterator[Windows]:
         """One part of an epoch: a window of each of its clips, in random order."""
-        clips = self.size.clips_of_part(len(self.clips))
-        return islice(super().batches(rng), -(-clips // self.size.batch))
+        return islice(super().batches(rng), self.size.recipe(len(self.clips)).batches)
 
     @cached_property
     def unit(self) -> float:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from lib.errors import InputError
-from lib.experiments.systems import fit_cached
+from lib.experiments.systems import fit_cached, recipe_of
 from lib.landmark_losses import landmark_l1, laplacian_l1, lip_weighted_l1
 from lib.models import makeittalk
 from lib.study import code_digest, run_folder
@@ -43,10 +43,7 @@ class Size:
 
     def recipe(self, clips: int) -> Recipe:
         """The schedule for a number of training clips."""
-        batches = -(-clips // self.batch)
-        epochs = max(round(self.steps / batches), 1)
-        return Recipe(epochs, self.learning_rate, anneal=not self.hold, hold=self.hold, batches=batches, clip_norm=1.0,
-                      clip_parts=True, betas=self.betas)
+        return recipe_of(self, clips)
 
 
 @dataclass(frozen=True)

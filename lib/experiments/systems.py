@@ -45,10 +45,16 @@ class Size:
 
         The rate falls smoothly or late: a style path that is still learning when it is halved away never finishes.
         """
-        batches = -(-clips // self.batch)
-        epochs = max(round(self.steps / batches), 1) if self.steps else self.epochs
-        return Recipe(epochs, self.learning_rate, anneal=not self.hold, hold=self.hold, batches=batches, clip_norm=1.0,
-                      clip_parts=True, betas=self.betas)
+        return recipe_of(self, clips, self.epochs)
+
+
+def recipe_of(size, clips: int, epochs: int = 1) -> Recipe:
+    """The schedule of a Size of any family (steps, batch, learning_rate, betas, hold) for a number of training clips;
+    `epochs` where it has no steps."""
+    batches = -(-clips // size.batch)
+    epochs = max(round(size.steps / batches), 1) if size.steps else epochs
+    return Recipe(epochs, size.learning_rate, anneal=not size.hold, hold=size.hold, batches=batches, clip_norm=1.0,
+                  clip_parts=True, betas=size.betas)
 
 
 @dataclass(frozen=True)

@@ -241,11 +241,20 @@ def intensities(data: Tracks, clip: int, pred: np.ndarray) -> dict[str, float]:
 
 def recognised(data: Tracks, clip: int, pred: np.ndarray, emotion: str, emotions: tuple[str, ...]) -> float:
     """Share of the two planar judges that see `emotion`, among `emotions`, in landmarks (T, 68, 2) of a clip."""
+    return share_seeing(opinions(data, clip, pred, emotions), emotion, emotions)
+
+
+def opinions(data: Tracks, clip: int, pred: np.ndarray, emotions: tuple[str, ...]) -> np.ndarray:
+    """Probabilities (2, E) of `emotions` that each planar judge sees in landmarks (T, 68, 2) of a clip."""
     from lib.landmark_foundations import planar_judges
 
-    seen = [judge.predict_proba(pred, data.template(clip), emotions=emotions).argmax()
-            for judge in planar_judges(data.scale)]
-    return float(np.mean([emotions[i] == emotion for i in seen]))
+    return np.stack([judge.predict_proba(pred, data.template(clip), emotions=emotions)
+                     for judge in planar_judges(data.scale)])
+
+
+def share_seeing(odds: np.ndarray, emotion: str, emotions: tuple[str, ...]) -> float:
+    """Share of the judges whose `opinions` (2, E) hold `emotion` for the likeliest."""
+    return float(np.mean([emotions[i] == emotion for i in odds.argmax(-1)]))
 
 
 def achieved(data: Tracks, clip: int, pred: np.ndarray, emotion: str) -> float:

@@ -141,7 +141,7 @@ def score(data: Tracks, clip: int, pred: np.ndarray, *, proxied: bool = False,
     judges that see the true one), expressed (what they see together), hit (whether that is the true one).
     """
     still, truth = registered(data, clip, pred), data.landmarks[clip]
-    odds, emotion = opinions(data, clip, still), data.table.emotion[clip]
+    odds, emotion = track_measures.opinions(data, clip, still, EMOTIONS), data.table.emotion[clip]
     expressed = together(data, odds)
     numbers = {
         "lips_px": metrics.landmark_distance(still, truth, points=LIPS, align="centred").mean(),
@@ -150,7 +150,7 @@ def score(data: Tracks, clip: int, pred: np.ndarray, *, proxied: bool = False,
         "content_px": np.linalg.norm(_moving(still) - _moving(truth), axis=-1).mean(),
         **track_measures.lip_sync(still, truth, data.fps), **mouth_shape(data, clip, still, truth),
         **motion(data, clip, pred, still if moves else None), **blinks(still, truth, data.fps),
-        "judge": float(np.mean([EMOTIONS[i] == emotion for i in odds.argmax(-1)])),
+        "judge": track_measures.share_seeing(odds, emotion, EMOTIONS),
         "expressed": expressed, "hit": float(expressed == emotion),
         **track_measures.intensities(data, clip, still),
     }
@@ -221,16 +221,8 @@ def log_ratio(a: float, b: float, least: float = 1e-3) -> float:
 # Emotion heard and seen -----------------------------------------------------------------------------------------------
 
 
-def opinions(data: Tracks, clip: int, still: np.ndarray) -> np.ndarray:
-    """Probabilities (2, 8) of `EMOTIONS` that each independent judge sees in registered landmarks (T, 68, 2)."""
-    from lib.landmark_foundations import planar_judges
-
-    return np.stack([judge.predict_proba(still, data.template(clip), emotions=EMOTIONS)
-                     for judge in planar_judges(data.scale)])
-
-
 def together(data: Tracks, odds: np.ndarray) -> str:
-    """Emotion of the draw that the judges see together, from the `opinions` of each."""
+    """Emotion of the draw that the judges see together, from the `track_measures.opinions` (2, 8) on `EMOTIONS`."""
     possible = odds[:, [EMOTIONS.index(e) for e in present(data)]]
     return present(data)[int((possible / possible.sum(-1, keepdims=True)).mean(0).argmax())]
 
@@ -268,7 +260,7 @@ def _windows(scale: str, seed: int, name: str, clip: int) -> list[dict]:
         if len(piece) >= LEAST_FRAMES:
             rows.append({"seed": seed, "system": name, **factors(data, clip), "window": i,
                          "heard": EMOTIONS[heard[i]], "seen": EMOTIONS[seen[i]],
-                         "judged": together(data, opinions(data, clip, piece))})
+                         "judged": together(data, track_measures.opinions(data, clip, piece, EMOTIONS))})
     return rows
 
 

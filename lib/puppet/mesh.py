@@ -209,12 +209,16 @@ def graded_points(skin: SkinField, features: np.ndarray, holes: list[np.ndarray]
     n = first = len(features)
     taken, reach = np.empty((6000, 3)), np.empty(6000)
     taken[:n], reach[:n] = features, spacing(features) * 0.72
+
+    def clear(some: np.ndarray, those: slice) -> np.ndarray:
+        """Which of the candidates `some` are far enough from all of `those` points taken."""
+        least = np.minimum(h[some, None], reach[those] + 0.3 * h[some, None])
+        return (cdist(p[some], taken[those], "sqeuclidean") > least**2).all(1)
+
     for some in np.array_split(np.flatnonzero(ok), 24):      # most are too near to what earlier batches have taken
-        far = cdist(p[some], taken[:n], "sqeuclidean") > np.minimum(h[some, None], reach[:n] + 0.3 * h[some, None]) ** 2
         before = n
-        for i in some[far.all(1)]:
-            near = ((taken[before:n] - p[i]) ** 2).sum(1) <= np.minimum(h[i], reach[before:n] + 0.3 * h[i]) ** 2
-            if not near.any():
+        for i in some[clear(some, slice(before))]:
+            if clear([i], slice(before, n)).all():
                 taken[n], reach[n] = p[i], h[i]
                 n += 1
     return taken[first:n]
